@@ -1,0 +1,35 @@
+# One entry point for everything; `make help` lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+
+help:  ## list the commands
+	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.installed  ## build .venv with everything that users, tests and linters need
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+sweep: setup  ## answer the question of June 2022: 513, 553 or 1026 cached descriptors?
+	$(BIN)/sweep experiment=seed_question backend=ray_local
+
+test: setup  ## every test, Ray, faults and browser included
+	$(BIN)/python -m pytest
+
+quick: setup  ## the tests that need neither Ray nor a browser
+	$(BIN)/python -m pytest -m "not ray and not fault and not browser and not slow"
+
+check: setup  ## format, lint, types, import contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+cov: setup  ## branch coverage of core/ with the JIT off
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/core --cov --cov-report=term-missing --cov-fail-under=95
+
+.PHONY: help setup sweep test quick check cov

@@ -1,0 +1,1 @@
+"""The batch system: grids in, Parquet out, questions answered."""
