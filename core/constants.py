@@ -10,7 +10,8 @@ SPTES_PER_PAGE: Final = 512
 """Entries of one page table: a huge page splits into this many. mmu/spte.h, SPTE_ENT_PER_PAGE."""
 
 PAGES_PER_LEVEL: Final = (0, 1, 512, 512 * 512)
-"""4 KiB pages mapped by one SPTE, by level (1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB). KVM_PAGES_PER_HPAGE."""
+"""4 KiB pages mapped by one SPTE, by level: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB.
+KVM_PAGES_PER_HPAGE."""
 
 PAGE_BYTES: Final = 4096
 GIB: Final = 1 << 30
@@ -22,7 +23,8 @@ SPLIT_DESC_CACHE_MIN: Final = SPTES_PER_PAGE + 1
 mmu.c, SPLIT_DESC_CACHE_MIN_NR_OBJECTS."""
 
 OBJECTS_PER_MEMORY_CACHE: Final = 40
-"""Capacity of the page-header and shadow-page caches. kvm_types.h, KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE."""
+"""Capacity of the page-header and shadow-page caches.
+kvm_types.h, KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE."""
 
 SPLIT_DESC_CACHE_CAPACITY: Final = SPLIT_DESC_CACHE_MIN + OBJECTS_PER_MEMORY_CACHE
 """What the maintainers settled on: 553. mmu.c, topup_split_caches()."""
@@ -31,10 +33,12 @@ PTE_LIST_EXT: Final = 14
 """SPTE pointers in one pte_list_desc. mmu.c, PTE_LIST_EXT."""
 
 RMAP_RECYCLE_THRESHOLD: Final = 1000
-"""A rmap that already holds more entries than this is zapped when one is added. mmu.c, RMAP_RECYCLE_THRESHOLD."""
+"""A rmap that already holds more entries than this is zapped when one is added.
+mmu.c, RMAP_RECYCLE_THRESHOLD."""
 
 MIN_FREE_MMU_PAGES: Final = 5
-"""A split attempt with no more than this many shadow pages free ends with ENOSPC. kvm_host.h, KVM_MIN_FREE_MMU_PAGES."""
+"""A split attempt with no more than this many shadow pages free ends with ENOSPC.
+kvm_host.h, KVM_MIN_FREE_MMU_PAGES."""
 
 MEMSLOT_PAGES_TO_MMU_PAGES_RATIO: Final = 50
 """kvm_host.h, KVM_MEMSLOT_PAGES_TO_MMU_PAGES_RATIO."""
@@ -43,7 +47,7 @@ MIN_ALLOC_MMU_PAGES: Final = 64
 """kvm_host.h, KVM_MIN_ALLOC_MMU_PAGES."""
 
 PTE_LIST_DESC_BYTES: Final = {14: 128, 2: 32}
-"""sizeof(struct pte_list_desc) by PTE_LIST_EXT: a pointer, a count and EXT pointers, cache-line aligned at 14."""
+"""sizeof(struct pte_list_desc) by PTE_LIST_EXT: a pointer, a count and EXT pointers, aligned."""
 
 KVM_MMU_PAGE_BYTES: Final = 184
 """sizeof(struct kvm_mmu_page), the page header. Compiled from both trees."""
