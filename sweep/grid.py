@@ -1,0 +1,274 @@
+"""A grid: which parameter values a point number stands for. Index arithmetic and nothing else.
+
+A grid is a tree of `Leaf` (one point), `Axis` (one parameter, many values, one child for all of
+them) and `Choice` (the options of a config group, each with a child of its own). Points are
+numbered depth first, the last axis fastest, which is the order of Hydra's BasicSweeper.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from itertools import accumulate
+from math import prod
+from typing import Any, Final, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.parameters import BY_NAME, PARAMETERS, Value
+from sweep.values import Range, Values
+
+MAX_POINTS: Final = 2**63 - 1
+"""A point number is an int64 column."""
+
+Columns: TypeAlias = dict[str, NDArray[Any]]
+Index: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One point: the parameters that every other node leaves open."""
+
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """`values` of one parameter, and for each of them all of `child`."""
+
+    name: str
+    values: Values
+    child: "Node"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The options of a config group, one after the other, each with a child of its own."""
+
+    group: str
+    options: tuple[tuple[str, "Node"], ...]
+
+
+Node: TypeAlias = Leaf | Axis | Choice
+
+
+def size(node: Node) -> int:
+    """Points below `node`."""
+    if isinstance(node, Choice):
+        return sum(size(child) for _, child in node.options)
+    # len() of a range has a limit of its own, so the count is read directly.
+    counts: list[int] = []
+    while isinstance(node, Axis):
+        counts.append(node.values.count if isinstance(node.values, Range) else len(node.values))
+        node = node.child
+    return prod(counts) * (1 if isinstance(node, Leaf) else size(node))
+
+
+class Grid:
+    """All points of a sweep, numbered from 0. Immutable; memory does not grow with its points.
+
+    Parameters
+    ----------
+    root
+        The tree. Every path from the root must set every parameter, or leave it to `fixed`.
+    fixed
+        Parameters that are the same for every point. Those that all leaves of `root` share are
+        moved here, so that equal grids have equal digests.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is missing, or there are more than `MAX_POINTS` points, or none.
+    """
+
+    def __init__(self, root: Node, fixed: Mapping[str, Value] | None = None) -> None:
+        self._size = size(root)
+        if not 0 < self._size <= MAX_POINTS:
+            raise ValueError(
+                f"the grid has {self._size:,} points: it needs at least one and at most "
+                f"2^63 - 1 = {MAX_POINTS:,}, since point numbers are 64-bit integers."
+            )
+        shared, self.root = _hoisted(root)
+        values = dict(fixed or {}) | shared
+        self.fixed = {p.name: p.kind(values[p.name]) for p in PARAMETERS if p.name in values}
+        _check(self.root, self.fixed.keys())
+        self._widths = self._string_widths()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def columns(self, first: int, last: int) -> Columns:
+        """Parameters of the points `first` to `last` - 1, one array of shape (last - first,) each.
+
+        Every parameter of `PARAMETERS` is there: int64, float64, bool or unicode, of the same
+        dtype for every range. Raises IndexError if the range is not inside the grid.
+        """
+        if not 0 <= first <= last <= self._size:
+            raise IndexError(f"points {first} to {last} of a grid with {self._size}")
+        out = {p.name: self._column(p.name, last - first) for p in PARAMETERS}
+        _fill(self.root, np.arange(first, last, dtype=np.int64), slice(None), out)
+        return out
+
+    def _column(self, name: str, rows: int) -> NDArray[Any]:
+        kind = BY_NAME[name].kind
+        dtype = f"U{self._widths[name]}" if kind is str else np.dtype(kind)
+        column = np.zeros(rows, dtype)
+        if name in self.fixed:
+            column[:] = self.fixed[name]
+        return column
+
+    def _string_widths(self) -> dict[str, int]:
+        everywhere = [*((name, (value,)) for name, value in self.fixed.items()), *_walk(self.root)]
+        widths: dict[str, int] = {}
+        for name, values in everywhere:
+            if BY_NAME[name].kind is str:
+                widths[name] = max(widths.get(name, 1), *(len(str(v)) for v in values))
+        return widths
+
+    def axes(self) -> dict[str, Values]:
+        """What is swept: each parameter with more than one value anywhere, and its values.
+
+        An axis that is the same in every block is the axis itself, so a range stays lazy; values
+        that differ between blocks are joined in the order in which they first appear.
+        """
+        seen: dict[str, list[Values]] = {}
+        for name, values in _walk(self.root):
+            if values not in seen.setdefault(name, []):
+                seen[name].append(values)
+        joined = {
+            name: lists[0] if len(lists) == 1 else tuple(dict.fromkeys(v for x in lists for v in x))
+            for name, lists in seen.items()
+        }
+        return {name: values for name, values in joined.items() if len(values) > 1}
+
+    def blocks(self) -> int:
+        """Composed configs that the grid is made of: the leaves of its tree."""
+        return sum(1 for _ in _leaves(self.root))
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole grid as JSON: ranges stay ranges."""
+        return {"fixed": self.fixed, "root": _to_json(self.root)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The grid that `to_json` wrote."""
+        return cls(_from_json(data["root"]), data["fixed"])
+
+    def digest(self) -> str:
+        """12 hex digits that name the grid: equal grids, equal digests, on every machine."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _fill(node: Node, index: Index, rows: slice | Index, out: Columns) -> None:
+    """Write the parameters of points `index` of `node` into the rows `rows` of `out`."""
+    if isinstance(node, Leaf):
+        for name, value in node.fixed.items():
+            out[name][rows] = value
+    elif isinstance(node, Axis):
+        which, index = np.divmod(index, size(node.child))
+        out[node.name][rows] = _take(node, which, out[node.name].dtype)
+        _fill(node.child, index, rows, out)
+    else:
+        _fill_choice(node, index, rows, out)
+
+
+def _take(axis: Axis, which: Index, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if isinstance(axis.values, Range):
+        return axis.values.take(which)
+    return np.array(axis.values, dtype)[which]
+
+
+def _fill_choice(node: Choice, index: Index, rows: slice | Index, out: Columns) -> None:
+    ends = list(accumulate(size(child) for _, child in node.options))
+    option = np.searchsorted(ends, index, side="right")
+    for i in np.unique(option):
+        mine = np.flatnonzero(option == i)
+        below = mine if isinstance(rows, slice) else rows[mine]
+        _fill(node.options[i][1], index[mine] - (ends[i - 1] if i else 0), below, out)
+
+
+def _leaves(node: Node) -> Iterator[Leaf]:
+    if isinstance(node, Leaf):
+        yield node
+    elif isinstance(node, Axis):
+        yield from _leaves(node.child)
+    else:
+        for _, child in node.options:
+            yield from _leaves(child)
+
+
+def _hoisted(root: Node) -> tuple[dict[str, Value], Node]:
+    """What all leaves of `root` share, and `root` without it."""
+    first, *others = _leaves(root)
+    shared = {
+        name: value
+        for name, value in first.fixed.items()
+        if all(name in leaf.fixed and leaf.fixed[name] == value for leaf in others)
+    }
+    return shared, _without(root, shared)
+
+
+def _without(node: Node, names: Mapping[str, Value]) -> Node:
+    if isinstance(node, Leaf):
+        kept = {p.name: node.fixed[p.name] for p in PARAMETERS if p.name in node.fixed}
+        return Leaf({n: BY_NAME[n].kind(v) for n, v in kept.items() if n not in names})
+    if isinstance(node, Axis):
+        return Axis(node.name, _typed(node), _without(node.child, names))
+    return Choice(node.group, tuple((o, _without(child, names)) for o, child in node.options))
+
+
+def _typed(axis: Axis) -> Values:
+    kind = BY_NAME[axis.name].kind
+    if not isinstance(axis.values, Range):
+        return tuple(kind(value) for value in axis.values)
+    if kind not in (axis.values.kind, float):
+        raise ValueError(f"{axis.name} is {kind.__name__}: {axis.values} does not fit.")
+    return axis.values
+
+
+def _walk(node: Node) -> Iterator[tuple[str, Values]]:
+    """Each parameter that the tree sets, with its values, in the order of the points."""
+    if isinstance(node, Leaf):
+        yield from ((name, (value,)) for name, value in node.fixed.items())
+    elif isinstance(node, Axis):
+        yield node.name, node.values
+        yield from _walk(node.child)
+    else:
+        for _, child in node.options:
+            yield from _walk(child)
+
+
+def _check(node: Node, above: Set[str]) -> None:
+    """Raise ValueError unless every path below sets each parameter that is not `above` once."""
+    if isinstance(node, Choice):
+        for _, child in node.options:
+            _check(child, above)
+        return
+    here = node.fixed.keys() if isinstance(node, Leaf) else {node.name}
+    if twice := above & here:
+        raise ValueError(f"the grid gives {', '.join(sorted(twice))} a value twice.")
+    if isinstance(node, Axis):
+        _check(node.child, above | here)
+    elif unset := BY_NAME.keys() - above - here:
+        raise ValueError(f"the grid leaves {', '.join(sorted(unset))} without a value.")
+
+
+def _to_json(node: Node) -> dict[str, Any]:
+    if isinstance(node, Leaf):
+        return {"point": dict(node.fixed)}
+    if isinstance(node, Choice):
+        return {"group": node.group, "options": [[o, _to_json(c)] for o, c in node.options]}
+    v = node.values
+    values = {"range": v.to_json()} if isinstance(v, Range) else {"values": list(v)}
+    return {"axis": node.name, **values, "child": _to_json(node.child)}
+
+
+def _from_json(data: Mapping[str, Any]) -> Node:
+    if "point" in data:
+        return Leaf(data["point"])
+    if "group" in data:
+        return Choice(data["group"], tuple((o, _from_json(c)) for o, c in data["options"]))
+    values = Range.from_json(data["range"]) if "range" in data else tuple(data["values"])
+    return Axis(data["axis"], values, _from_json(data["child"]))
