@@ -1,0 +1,158 @@
+"""Shadow pages and rmaps of the reference machine, before and between splits.
+
+What 512 children of one huge page have in common is held once: their rmaps are one list until one
+of them is touched alone, and a shadow page only names the entries that differ from the rest.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+from core.constants import SPTES_PER_PAGE
+from core.pte_list import LISTS, PteList
+from core.scenario import Scenario
+
+INDEX_BITS = 9
+
+
+class ShadowPage:
+    """struct kvm_mmu_page. `group` is the scenario's sp, or -1 for a direct page.
+
+    `spt` holds, by index, the access of a leaf or the page that a non-leaf entry points to. When
+    `full`, all other entries are leaf entries too, else they are not present.
+    """
+
+    __slots__ = ("access", "full", "group", "invalid", "level", "parent_ptes", "rb", "spt")
+
+    def __init__(self, group: int, level: int, access: int, rb: int, parent_ptes: PteList) -> None:
+        self.group, self.level, self.access, self.rb = group, level, access, rb
+        self.invalid = self.full = False
+        self.spt: dict[int, int | ShadowPage] = {}
+        self.parent_ptes = parent_ptes
+
+
+class Rmaps:
+    """The rmap heads of one level, by gfn >> 9 * (level - 1)."""
+
+    def __init__(self, kind: type[PteList]) -> None:
+        self.kind = kind
+        self.own: dict[int, PteList] = {}  # heads that were touched alone
+        self.shared: dict[int, PteList] = {}  # what the others of 512 neighbours all hold
+        self.alone: dict[int, list[int]] = {}  # which of the 512 are in `own`
+
+    def head(self, index: int) -> PteList:
+        """The list of one gfn, from now on apart from its neighbours'."""
+        if index not in self.own:
+            rest = self.shared.get(index >> INDEX_BITS)
+            self.own[index] = rest.copy() if rest else self.kind()
+            self.alone.setdefault(index >> INDEX_BITS, []).append(index)
+        return self.own[index]
+
+    def children(self, region: int, child: ShadowPage) -> Iterator[tuple[PteList, int]]:
+        """Lists of the entries that `child` lacks, each with how many gfns it stands for."""
+        for present in child.spt:
+            self.head((region << INDEX_BITS) + present)
+        alone = self.alone.get(region, ())
+        for index in alone:
+            if index % SPTES_PER_PAGE not in child.spt:
+                yield self.own[index], 1
+        if len(alone) < SPTES_PER_PAGE:
+            rest = self.shared.setdefault(region, self.kind())
+            yield rest, SPTES_PER_PAGE - len(alone)
+
+    def occupied(self, first: int, last: int) -> list[int]:
+        """Indices from `first` to `last` whose list is not empty, ascending."""
+        span: Sequence[int] = range(first, last + 1)
+        if len(span) > len(self.own) + SPTES_PER_PAGE * len(self.shared):
+            regions = (range(r << INDEX_BITS, r + 1 << INDEX_BITS) for r in self.shared)
+            span = sorted(i for i in {*self.own, *chain(*regions)} if first <= i <= last)
+        return [i for i in span if self.own.get(i) or self._shared_by(i)]
+
+    def _shared_by(self, index: int) -> bool:
+        return index not in self.own and bool(self.shared.get(index >> INDEX_BITS))
+
+
+class ShadowMmu:
+    """All shadow pages and rmaps of a VM, as the scenario sets them up."""
+
+    def __init__(self, scenario: Scenario, kernel: str) -> None:
+        self.ext = scenario.pte_list_ext
+        self.kind = LISTS[kernel]
+        self.rmaps = [Rmaps(self.kind) for _ in range(4)]
+        self.indirect: dict[tuple[int, int, int, int], ShadowPage] = {}
+        self.direct: dict[tuple[int, int, int, int], ShadowPage] = {}
+        self.pages = [0, 0, 0, 0]  # kvm->stat.pages_*, by level
+        self.desc_live = 0
+        self.max_mmu_rmap_size = 0
+        for row in zip(*(column.tolist() for column in scenario.sptes), strict=True):
+            self._zap(*row) if row[2] == 0 else self._map(*row)
+        for (group, *_), page in self.indirect.items():
+            page.invalid = group in scenario.invalid_sps
+
+    @property
+    def n_used(self) -> int:
+        """kvm->arch.n_used_mmu_pages, less the upper levels."""
+        return len(self.indirect) + len(self.direct)
+
+    def index(self, gfn: int, level: int) -> int:
+        """Index of the entry for `gfn` in a shadow page of that level."""
+        return gfn >> INDEX_BITS * (level - 1) & (SPTES_PER_PAGE - 1)
+
+    def find_direct(self, gfn: int, level: int, access: int, rb: int) -> ShadowPage | None:
+        """kvm_mmu_find_shadow_page() for a direct page: same gfn, level and role."""
+        return self.direct.get((gfn >> INDEX_BITS * level, level, access, rb))
+
+    def make_direct(self, gfn: int, level: int, access: int, rb: int) -> ShadowPage:
+        """kvm_mmu_alloc_shadow_page() for a direct page."""
+        page = ShadowPage(-1, level, access, rb, self.kind())
+        self.direct[gfn >> INDEX_BITS * level, level, access, rb] = page
+        return page
+
+    def rmap_add(self, head: PteList, page: ShadowPage, times: int = 1) -> int:
+        """__rmap_add() to `times` equal lists. Returns the descriptors it takes."""
+        count, taken = head.add(page, self.ext)
+        self.max_mmu_rmap_size = max(self.max_mmu_rmap_size, count)
+        self.pages[page.level] += times
+        self.desc_live += taken * times
+        return taken * times
+
+    def link(self, parent: ShadowPage, index: int, child: ShadowPage) -> int:
+        """Point an entry at `child`; mmu_page_add_parent_pte(). Returns descriptors taken."""
+        parent.spt[index] = child
+        _, taken = child.parent_ptes.add(parent, self.ext)
+        self.desc_live += taken
+        return taken
+
+    def drop_spte(self, head: PteList, page: ShadowPage) -> int:
+        """drop_spte() of a leaf: rmap_remove(). Returns descriptors freed."""
+        freed = head.remove(page)
+        self.desc_live -= freed
+        self.pages[page.level] -= 1
+        return freed
+
+    def _map(self, gfn: int, level: int, access: int, group: int, rb: int, direct: int) -> None:
+        page = self._indirect(gfn, level + direct, group, rb)
+        for below in range(level + direct - 1, level - 1, -1):
+            slot = self.index(gfn, below + 1)
+            child = page.spt.get(slot)
+            if not isinstance(child, ShadowPage):
+                child = self.find_direct(gfn, below, access, rb)
+                child = child or self.make_direct(gfn, below, access, rb)
+                self.link(page, slot, child)
+            page = child
+        page.spt[self.index(gfn, level)] = access
+        self.rmap_add(self.rmaps[level].head(gfn >> INDEX_BITS * (level - 1)), page)
+
+    def _indirect(self, gfn: int, level: int, group: int, rb: int) -> ShadowPage:
+        key = (group, rb, level, gfn >> INDEX_BITS * level)
+        if key not in self.indirect:
+            self.indirect[key] = ShadowPage(group, level, 0, rb, self.kind())
+        return self.indirect[key]
+
+    def _zap(self, gfn: int, level: int, _: int, group: int, rb: int, direct: int) -> None:
+        page = self._indirect(gfn, level + direct, group, rb)
+        for below in range(level + direct - 1, level - 1, -1):
+            child = page.spt[self.index(gfn, below + 1)]
+            assert isinstance(child, ShadowPage)
+            page = child
+        del page.spt[self.index(gfn, level)]
+        self.drop_spte(self.rmaps[level].own[gfn >> INDEX_BITS * (level - 1)], page)
