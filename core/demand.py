@@ -1,0 +1,372 @@
+"""What every split of a workload takes from the caches, in walk order.
+
+Demand depends on rmaps and roles alone, never on the caches: it is computed once for a workload and
+replayed for every geometry and policy. Mirrors the walk of kvm_shadow_mmu_try_split_huge_pages()
+in arch/x86/kvm/mmu/mmu.c: rmap heads of level 3, then of level 2, each emptied before the next.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
+from core.rmap import needs_desc, split_order
+from core.workload import ROLE, Mapping, Workload, mapping, mix, stream_key, threshold
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Splits that succeed, numbered 0 .. nr_splits - 1 in walk order.
+
+    Splits below `nr_paged` take one page header and one shadow page each, unless listed in `reuse`;
+    later ones (further rounds) take none. Only what differs from that is stored.
+    """
+
+    nr_splits: int
+    nr_paged: int
+    reuse: Ints
+    """(r,) ascending: splits that find a shadow page with its children, so they only link it."""
+    desc_at: Ints
+    """(m,) ascending: splits that take descriptors."""
+    desc_sum: Ints
+    """(m + 1,): descriptors taken before each of them, and in all."""
+    breaks: Ints
+    """(b,) ascending: splits before which the caller itself has let go of mmu_lock."""
+    nr_huge_sptes: int
+    nr_splits_1g: int
+    nr_enospc: int = 0
+    nr_unsplit: int = 0
+    nr_nonleaf: int = 0
+    """Splits that reuse a shadow page with non-leaf entries: what f0 and f2 flush."""
+
+    @property
+    def nr_created(self) -> int:
+        """Splits that make a shadow page."""
+        return self.nr_paged - int(np.searchsorted(self.reuse, self.nr_paged))
+
+    @property
+    def max_desc(self) -> int:
+        """Most descriptors that one split takes."""
+        return int(np.diff(self.desc_sum).max(initial=0))
+
+
+DRAWN, OWN, FILLED = 0, 1, 2
+"""Kinds of heads: aliases draw their roles, all have their own, or shadow pages have children."""
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Rmap heads in walk order. Only those that are not one fresh SPTE are listed."""
+
+    count: int
+    at: Ints
+    """(h,) ascending: positions of the listed heads among all."""
+    page: Ints
+    """(h,) number of the huge page (2 MiB units) that its roles are drawn by."""
+    length: Ints
+    """(h,) SPTEs in the head."""
+    kind: Ints
+    """(h,) DRAWN, OWN or FILLED."""
+    breaks: Ints
+    """(b,) heads before which the caller lets go of mmu_lock."""
+    giants: Ints
+    """(g,) positions of the level-3 heads."""
+
+    @cached_property
+    def starts(self) -> Ints:
+        """(h,) the split with which each listed head begins."""
+        extra = self.length - 1
+        return self.at + np.cumsum(extra) - extra
+
+    def split_of(self, heads: Ints) -> Ints:
+        """The split with which each of `heads` begins, were there no end to shadow pages."""
+        extra = np.concatenate([[0], np.cumsum(self.length - 1)])
+        return heads + extra[np.searchsorted(self.at, heads)]
+
+    def done_before(self, split: int) -> int:
+        """Heads that are empty before `split`."""
+        listed = int(np.searchsorted(self.starts, split, "right")) - 1
+        if listed < 0:
+            return split
+        beyond = split - int(self.starts[listed] + self.length[listed])
+        return int(self.at[listed]) + max(beyond + 1, 0)
+
+
+def demand_of(workload: Workload) -> Demand:
+    """The splits of a whole workload: all memslots, all rounds, one after the other.
+
+    O(huge pages) time, memory for the aliased pages alone.
+    """
+    slots = [mapping(workload, slot) for slot in range(workload.nr_memslots)]
+    heads, demand = _round(workload, slots, filled=False)
+    budget = max_mmu_pages(workload.nr_memslots * workload.nr_huge_pages * SPTES_PER_PAGE)
+    budget -= MIN_FREE_MMU_PAGES + sum(_parent_pages(slot, workload) for slot in slots)
+    exhausted = demand.nr_created >= budget
+    if exhausted:
+        demand = _out_of_pages(demand, heads, max(budget, 0))
+    if workload.rounds == 1:
+        return demand
+    heads, later = _round(workload, slots, filled=True)
+    if exhausted:
+        refused = demand.nr_enospc + heads.count * (workload.rounds - 1)
+        return replace(demand, nr_enospc=refused)
+    return _followed_by(demand, later, workload.rounds - 1)
+
+
+def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Heads, Demand]:
+    """One pass over every memslot, as if shadow pages never ran out.
+
+    `filled`: a later round, in which every shadow page exists. Those of 2M pages have lost their
+    children when dirty logging was switched off; those of 1G pages still point to the former.
+    """
+    heads = _joined([_heads(slot, workload, filled) for slot in slots])
+    desc_at, desc, reuse = _splits_of(
+        heads.starts, heads.page, heads.length, heads.kind,
+        _orders(workload.alias_degree, workload.pte_list_ext, workload.newest_first),
+        *_roles(workload), workload.pte_list_ext,
+    )  # fmt: skip
+    nr_splits = int(heads.count + (heads.length - 1).sum())
+    nr_splits_1g = int((heads.split_of(heads.giants + 1) - heads.split_of(heads.giants)).sum())
+    return heads, Demand(
+        nr_splits=nr_splits,
+        nr_paged=0 if filled else nr_splits,
+        reuse=reuse,
+        desc_at=desc_at,
+        desc_sum=np.concatenate([[0], np.cumsum(desc)]),
+        breaks=heads.split_of(heads.breaks),
+        nr_huge_sptes=sum(_huge_sptes(slot, workload) for slot in slots),
+        nr_splits_1g=nr_splits_1g,
+        nr_nonleaf=nr_splits_1g if filled else 0,
+    )
+
+
+def _heads(slot: Mapping, workload: Workload, filled: bool) -> Heads:
+    """The rmap heads of one memslot, in walk order."""
+    walk = Walk(slot.size, slot.block, workload.clear_chunk, filled)
+    length_1g = np.where(slot.block_aliased, workload.alias_degree, 1)
+    listed = np.flatnonzero(slot.block_aliased | filled)
+    inside, views = _inside(slot, workload, length_1g, filled)
+    giants = walk.giants()
+    parts = [
+        (giants[listed], slot.block[listed], length_1g[listed], FILLED if filled else DRAWN),
+        (walk.position(slot.aliased), slot.aliased, workload.alias_degree, DRAWN),
+        (walk.position(inside), inside, views, OWN),
+    ]
+    at = np.concatenate([at for at, *_ in parts])
+    order = np.argsort(at, kind="stable") if slot.block.size else slice(None)
+    return Heads(
+        count=walk.count,
+        at=at[order],
+        page=np.concatenate([page for _, page, *_ in parts])[order] + slot.first,
+        length=np.concatenate([np.broadcast_to(n, at.shape) for at, _, n, _ in parts])[order],
+        kind=np.concatenate([np.full(at.shape, kind) for at, _, _, kind in parts])[order],
+        breaks=walk.breaks(),
+        giants=giants,
+    )
+
+
+def _inside(slot: Mapping, workload: Workload, length_1g: Ints, filled: bool) -> tuple[Ints, Ints]:
+    """2M pages that several shadow pages map once their 1G page is split: (page, how many)."""
+    views = _views(slot.block + slot.first, length_1g, *_roles(workload))
+    several = np.flatnonzero((views > 1) & (not filled))
+    pages = slot.block[several, None] + np.arange(HUGE_PAGES_PER_GIB)
+    return pages.ravel(), np.repeat(views[several], HUGE_PAGES_PER_GIB)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Positions of rmap heads in the walk over one memslot of `size` 2M pages.
+
+    Enabling dirty logging (`chunk` 0) visits all level-3 heads first. Clearing it goes word by
+    word, so each level-3 head comes just before the 2M heads of its block. In a later round
+    (`filled`) the 2M heads of those blocks are empty.
+    """
+
+    size: int
+    block: Ints
+    chunk: int
+    filled: bool
+
+    @property
+    def count(self) -> int:
+        """Heads in all."""
+        return self.size + self.block.size * (1 - HUGE_PAGES_PER_GIB * self.filled)
+
+    def before(self, page: Ints) -> Ints:
+        """Heads that come before everything at or above `page`."""
+        met = np.searchsorted(self.block, page)
+        ahead = met if self.chunk else self.block.size
+        if not self.filled or self.block.size == 0:
+            return page + ahead
+        end = np.where(met > 0, self.block[met - 1] + HUGE_PAGES_PER_GIB, 0)
+        return page + ahead - met * HUGE_PAGES_PER_GIB + np.maximum(end - page, 0)
+
+    def position(self, page: Ints) -> Ints:
+        """Positions of the level-2 heads of `page`."""
+        return self.before(page) + (np.isin(page, self.block) if self.chunk else 0)
+
+    def giants(self) -> Ints:
+        """Positions of the level-3 heads."""
+        return self.before(self.block) if self.chunk else np.arange(self.block.size)
+
+    def breaks(self) -> Ints:
+        """Heads before which one ioctl ends and the next begins."""
+        if not self.chunk:
+            return np.empty(0, np.int64)
+        return self.before(np.arange(self.chunk, self.size, self.chunk))
+
+
+def _joined(slots: list[Heads]) -> Heads:
+    """Memslots one after the other; each is a call of its own, so the lock is let go in between."""
+    start = np.cumsum([0, *(heads.count for heads in slots)])
+    shifted = list(zip(slots, start[:-1], strict=True))
+    return Heads(
+        count=int(start[-1]),
+        at=np.concatenate([heads.at + by for heads, by in shifted]),
+        page=np.concatenate([heads.page for heads in slots]),
+        length=np.concatenate([heads.length for heads in slots]),
+        kind=np.concatenate([heads.kind for heads in slots]),
+        breaks=np.sort(np.concatenate([start[1:-1], *(h.breaks + by for h, by in shifted)])),
+        giants=np.concatenate([heads.giants + by for heads, by in shifted]),
+    )
+
+
+def _out_of_pages(demand: Demand, heads: Heads, budget: int) -> Demand:
+    """The same walk when only `budget` shadow pages can be made: afterwards every head gives one
+    ENOSPC and keeps its SPTEs. 1G pages that stay whole have no 2M heads to visit."""
+    end = _nth_created(demand.reuse, budget - 1) + 1 if budget else 0
+    starts = heads.split_of(heads.giants)
+    done = np.clip(heads.split_of(heads.giants + 1), None, end)
+    whole = int((starts >= end).sum())
+    splits_1g = int((done - starts).clip(0).sum())
+    reused = np.searchsorted(demand.reuse, done) - np.searchsorted(demand.reuse, starts)
+    made_2m = HUGE_PAGES_PER_GIB * (splits_1g - int(reused.clip(0).sum()))
+    taken = int(np.searchsorted(demand.desc_at, end))
+    return replace(
+        demand,
+        nr_splits=end,
+        nr_paged=end,
+        reuse=demand.reuse[: np.searchsorted(demand.reuse, end)],
+        desc_at=demand.desc_at[:taken],
+        desc_sum=demand.desc_sum[: taken + 1],
+        breaks=demand.breaks[: np.searchsorted(demand.breaks, end)],
+        nr_splits_1g=splits_1g,
+        nr_enospc=heads.count - heads.done_before(end) - HUGE_PAGES_PER_GIB * whole,
+        nr_unsplit=demand.nr_huge_sptes + made_2m - end,
+    )
+
+
+def _nth_created(reuse: Ints, nth: int) -> int:
+    """The split that makes shadow page number `nth` (from 0), in a round that makes them."""
+    return nth + int(np.searchsorted(reuse - np.arange(reuse.size), nth, "right"))
+
+
+def _followed_by(first: Demand, later: Demand, times: int) -> Demand:
+    """`first`, then `later` `times` over: switching dirty logging on is a call of its own."""
+    starts = first.nr_splits + later.nr_splits * np.arange(times)
+    desc = np.concatenate([np.diff(first.desc_sum), *[np.diff(later.desc_sum)] * times])
+    breaks = [first.breaks, *(np.append(start, later.breaks + start) for start in starts)]
+    return replace(
+        first,
+        nr_splits=first.nr_splits + later.nr_splits * times,
+        reuse=np.concatenate([first.reuse, *(later.reuse + start for start in starts)]),
+        desc_at=np.concatenate([first.desc_at, *(later.desc_at + start for start in starts)]),
+        desc_sum=np.concatenate([[0], np.cumsum(desc)]),
+        breaks=np.concatenate(breaks),
+        nr_splits_1g=first.nr_splits_1g + later.nr_splits_1g * times,
+        nr_nonleaf=later.nr_nonleaf * times,
+    )
+
+
+def _huge_sptes(slot: Mapping, workload: Workload) -> int:
+    """1G and 2M SPTEs before the first split."""
+    extra = slot.aliased.size + int(slot.block_aliased.sum())
+    whole = Walk(slot.size, slot.block, 0, filled=True).count
+    return whole + extra * (workload.alias_degree - 1)
+
+
+def _parent_pages(slot: Mapping, workload: Workload) -> int:
+    """Shadow pages in use before the first split: the tables that hold the huge SPTEs.
+
+    One of level 2 for each GiB that a group of aliases maps with 2M SPTEs, one of level 3 for each
+    512 GiB that it maps with 1G SPTEs. Upper levels are not modelled.
+    """
+    gib = slot.aliased // HUGE_PAGES_PER_GIB
+    region = slot.block // (HUGE_PAGES_PER_GIB * SPTES_PER_PAGE)
+    base = -(-slot.size // HUGE_PAGES_PER_GIB) - slot.block.size + _distinct(region)
+    further = _distinct(gib) + _distinct(region[slot.block_aliased])
+    return int(base + further * (workload.alias_degree - 1))
+
+
+def _distinct(ascending: Ints) -> int:
+    return min(ascending.size, 1) + int(np.count_nonzero(np.diff(ascending)))
+
+
+def _roles(workload: Workload) -> tuple[np.uint64, np.uint64]:
+    """Key and limit of the draws that decide which aliases have a role of their own."""
+    key = stream_key(np.uint64(workload.seed), ROLE)
+    return key, threshold(workload.distinct_role_ratio)
+
+
+@cache
+def _orders(degree: int, ext: int, newest_first: bool) -> Ints:
+    """Row n: the order in which a head of n SPTEs is split (`split_order`), padded with zeros."""
+    orders = np.zeros((degree + 1, degree), np.int64)
+    for entries in range(1, degree + 1):
+        orders[entries, :entries] = split_order(entries, ext, newest_first)
+    return orders
+
+
+@njit(cache=True, inline="always")
+def _is_own(key, page, alias, limit):  # type: ignore[no-untyped-def]
+    """Does this alias draw a role of its own? Alias 0 never does, the others share its role."""
+    return alias > 0 and mix(key + np.uint64(page) * np.uint64(1024) + np.uint64(alias)) < limit
+
+
+@njit(cache=True)
+def _views(page, length, key, limit):  # type: ignore[no-untyped-def]
+    """(h,) int64: different roles among the SPTEs of each head."""
+    views = np.ones(page.size, np.int64)
+    for head in range(page.size):
+        for alias in range(length[head]):
+            views[head] += _is_own(key, page[head], alias, limit)
+    return views
+
+
+@njit(cache=True)
+def _splits_of(start, page, length, kind, orders, key, limit, ext):  # type: ignore[no-untyped-def]
+    """Split every SPTE of the listed heads.
+
+    The first SPTE of a role makes a shadow page, or refills it, and its 512 children take a
+    descriptor each when their rmaps are due one; the others link it and take one when parent_ptes
+    is. Returns, all int64 and ascending: splits that take descriptors, how many, splits that reuse
+    a shadow page with its children. The first split of a head is neither, except in a FILLED one.
+    """
+    room = np.sum(length - (kind != FILLED))
+    desc_at = np.empty(room, np.int64)
+    desc, reuse = np.empty_like(desc_at), np.empty_like(desc_at)
+    nr_desc = nr_reuse = 0
+    for head in range(start.size):
+        shared = filled = 0
+        for i in range(length[head]):
+            alias = orders[length[head], i]
+            own = kind[head] == OWN or _is_own(key, page[head], alias, limit)
+            links = 0 if own else shared
+            shared += not own
+            if links or kind[head] == FILLED:
+                taken = 1 * needs_desc(links, ext)
+                reuse[nr_reuse] = start[head] + i
+                nr_reuse += 1
+            else:
+                taken = SPTES_PER_PAGE * needs_desc(filled, ext)
+                filled += 1
+            if taken:
+                desc_at[nr_desc] = start[head] + i
+                desc[nr_desc] = taken
+                nr_desc += 1
+    return desc_at[:nr_desc], desc[:nr_desc], reuse[:nr_reuse]

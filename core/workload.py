@@ -1,0 +1,142 @@
+"""Which huge pages of a memslot are aliased, as a pure function of (seed, gfn).
+
+Every draw hashes the page's own number, so a smaller memslot is a prefix of a larger one, a larger
+ratio keeps the aliased pages of a smaller one, and any page can be drawn again alone.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.constants import HUGE_PAGES_PER_GIB, PTE_LIST_EXT
+
+CLUSTER: Final = 64
+"""Huge pages in one cluster of `placement=clustered`: 128 MiB are aliased together, or not."""
+
+PLACEMENTS: Final = {"uniform": 0, "clustered": 1, "periodic": 2}
+
+ALIASED_2M, MAPPED_1G, ALIASED_1G, ROLE = (np.uint64(stream) for stream in range(1, 5))
+"""Streams of draws, one for each question that is asked of a page."""
+
+_ONE: Final = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The memory that is split: `nr_memslots` memslots of `nr_huge_pages` 2 MiB pages each."""
+
+    nr_huge_pages: int
+    alias_ratio: float = 0.0
+    alias_degree: int = 2
+    distinct_role_ratio: float = 0.0
+    ratio_1g: float = 0.0
+    placement: str = "uniform"
+    seed: int = 0
+    nr_memslots: int = 1
+    rounds: int = 1
+    clear_chunk: int = 0
+    """Huge pages that one KVM_CLEAR_DIRTY_LOG covers; 0: dirty logging is enabled in one go."""
+    pte_list_ext: int = PTE_LIST_EXT
+    newest_first: bool = True
+    """True for 6.12: a full descriptor list takes new entries at its head."""
+
+
+def threshold(ratio: float) -> np.uint64:
+    """The uint64 below which a hash counts as drawn; all ones means always."""
+    return np.uint64(_ONE if ratio >= 1 else int(ratio * 2.0**64))
+
+
+@njit(cache=True, inline="always")
+def mix(key: np.uint64) -> np.uint64:
+    """Finaliser of a counter-based generator: a bijection of uint64 (constants of splitmix64)."""
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return key ^ (key >> np.uint64(31))
+
+
+@njit(cache=True, inline="always")
+def stream_key(seed: np.uint64, stream: np.uint64) -> np.uint64:
+    """Start of one stream of draws; add a page number and `mix` to draw for that page."""
+    return mix(mix(seed + np.uint64(0x9E3779B97F4A7C15)) + stream * np.uint64(0xD1B54A32D192ED03))
+
+
+@njit(cache=True, inline="always")
+def _is_drawn(key, page, limit, placement):  # type: ignore[no-untyped-def]
+    if placement == 2:
+        return (page + np.uint64(1)) * limit < limit
+    if placement == 1:
+        page = page // np.uint64(CLUSTER)
+    return mix(key + page) < limit
+
+
+@njit(cache=True)
+def _draw(seed, stream, first, last, limit, placement, room):  # type: ignore[no-untyped-def]
+    """Numbers in [first, last) that are drawn, ascending: (int64 array, count).
+
+    Every number is stored and kept only if drawn: a branch would be mispredicted at each hit. Stops
+    early, with a count above `room`, when the array might overflow.
+    """
+    found = np.empty(room + CLUSTER, np.int64)
+    count = 0
+    key = stream_key(seed, stream)
+    for start in range(first, last, CLUSTER):
+        if count > room:
+            break
+        for page in range(start, min(start + CLUSTER, last)):
+            found[count] = page
+            count += _is_drawn(key, np.uint64(page), limit, placement)
+    return found, count
+
+
+def drawn(
+    seed: int, stream: np.uint64, first: int, last: int, ratio: float, placement: str = "uniform"
+) -> NDArray[Any]:
+    """Page numbers in [first, last) that a share `ratio` of draws picks.
+
+    Returns a sorted int64 array. O(last - first) time, memory for the pages picked alone.
+    """
+    if ratio <= 0:
+        return np.empty(0, np.int64)
+    if ratio >= 1:
+        return np.arange(first, last, dtype=np.int64)
+    span = last - first
+    room = min(span, int(span * ratio + 8 * np.sqrt(span * ratio) + CLUSTER * 16))
+    args = (np.uint64(seed), stream, first, last, threshold(ratio), PLACEMENTS[placement])
+    found, count = _draw(*args, room)
+    if count > room:
+        found, count = _draw(*args, span)
+    return found[:count]
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """How one memslot is mapped. Pages are in 2 MiB units, counted from the memslot's start."""
+
+    first: int
+    """Number of the memslot's first page over all memslots: what draws are made by."""
+    size: int
+    aliased: NDArray[np.int64]
+    """(m,) ascending: 2M-mapped pages with more than one mapping."""
+    block: NDArray[np.int64]
+    """(b,) ascending: first pages of the GiB that 1G SPTEs map."""
+    block_aliased: NDArray[np.bool_]
+    """(b,): 1G pages with more than one mapping."""
+
+
+def mapping(workload: Workload, slot: int) -> Mapping:
+    """Draw the mappings of memslot `slot`."""
+    size = workload.nr_huge_pages
+    first = slot * size
+    seed, ratio, placement = workload.seed, workload.alias_ratio, workload.placement
+    aliased = drawn(seed, ALIASED_2M, first, first + size, ratio, placement) - first
+    gibs = size // HUGE_PAGES_PER_GIB
+    block = drawn(seed, MAPPED_1G, slot * gibs, (slot + 1) * gibs, workload.ratio_1g)
+    block_aliased = np.zeros(block.size, bool)
+    if block.size:
+        twice = drawn(seed, ALIASED_1G, slot * gibs, (slot + 1) * gibs, ratio, placement)
+        block_aliased = np.isin(block, twice)
+        aliased = aliased[~np.isin(aliased // HUGE_PAGES_PER_GIB, block - slot * gibs)]
+    return Mapping(first, size, aliased, (block - slot * gibs) * HUGE_PAGES_PER_GIB, block_aliased)
