@@ -5,7 +5,7 @@ replayed for every geometry and policy. Mirrors the walk of kvm_shadow_mmu_try_s
 in arch/x86/kvm/mmu/mmu.c: rmap heads of level 3, then of level 2, each emptied before the next.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -17,6 +17,8 @@ from core.rmap import needs_desc, split_order
 from core.workload import ROLE, Mapping, Workload, mapping, mix, stream_key, threshold
 
 Ints = NDArray[np.int64]
+
+NONE: Ints = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,30 @@ class Demand:
     breaks: Ints
     """(b,) ascending: splits before which the caller itself has let go of mmu_lock."""
     nr_huge_sptes: int
-    nr_splits_1g: int
+    giant: Ints
+    """(g,) ascending: splits of 1G SPTEs; the others split 2M SPTEs."""
+    nr_walked: int
+    """2M pages that are write-protected page by page afterwards, all rounds."""
     nr_enospc: int = 0
     nr_unsplit: int = 0
-    nr_nonleaf: int = 0
-    """Splits that reuse a shadow page with non-leaf entries: what f0 and f2 flush."""
+    nonleaf: Ints = field(default_factory=lambda: NONE)
+    """(f,) ascending: splits that reuse a shadow page with non-leaf entries: f0 and f2 flush."""
 
     @property
     def nr_created(self) -> int:
         """Splits that make a shadow page."""
-        return self.nr_paged - int(np.searchsorted(self.reuse, self.nr_paged))
+        return int(self.created_before(np.array(self.nr_splits)))
+
+    def created_before(self, split: Ints) -> Ints:
+        """Those below each of `split`."""
+        last = np.minimum(split, self.nr_paged)
+        return last - np.searchsorted(self.reuse, last)
+
+    def unsplit_after(self, split: Ints) -> Ints:
+        """Huge SPTEs that are left if the first round ends before `split`: each shadow page of a 1G
+        SPTE has made 512 of 2M, and each split has taken one."""
+        made = self.giant[np.isin(self.giant, self.reuse, invert=True)]
+        return self.nr_huge_sptes + SPTES_PER_PAGE * np.searchsorted(made, split) - split
 
     @property
     def max_desc(self) -> int:
@@ -85,8 +101,8 @@ class Heads:
 
     def split_of(self, heads: Ints) -> Ints:
         """The split with which each of `heads` begins, were there no end to shadow pages."""
-        extra = np.concatenate([[0], np.cumsum(self.length - 1)])
-        return heads + extra[np.searchsorted(self.at, heads)]
+        extra: Ints = np.concatenate([[0], np.cumsum(self.length - 1)])
+        return np.asarray(heads + extra[np.searchsorted(self.at, heads)])
 
     def done_before(self, split: int) -> int:
         """Heads that are empty before `split`."""
@@ -114,7 +130,7 @@ def demand_of(workload: Workload) -> Demand:
     heads, later = _round(workload, slots, filled=True)
     if exhausted:
         refused = demand.nr_enospc + heads.count * (workload.rounds - 1)
-        return replace(demand, nr_enospc=refused)
+        return replace(demand, nr_enospc=refused, nr_walked=demand.nr_walked * workload.rounds)
     return _followed_by(demand, later, workload.rounds - 1)
 
 
@@ -131,7 +147,7 @@ def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Head
         *_roles(workload), workload.pte_list_ext,
     )  # fmt: skip
     nr_splits = int(heads.count + (heads.length - 1).sum())
-    nr_splits_1g = int((heads.split_of(heads.giants + 1) - heads.split_of(heads.giants)).sum())
+    giant = _splits_in(heads, heads.giants)
     return heads, Demand(
         nr_splits=nr_splits,
         nr_paged=0 if filled else nr_splits,
@@ -140,8 +156,9 @@ def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Head
         desc_sum=np.concatenate([[0], np.cumsum(desc)]),
         breaks=heads.split_of(heads.breaks),
         nr_huge_sptes=sum(_huge_sptes(slot, workload) for slot in slots),
-        nr_splits_1g=nr_splits_1g,
-        nr_nonleaf=nr_splits_1g if filled else 0,
+        giant=giant,
+        nr_walked=workload.nr_memslots * workload.nr_huge_pages,
+        nonleaf=giant if filled else NONE,
     )
 
 
@@ -152,7 +169,7 @@ def _heads(slot: Mapping, workload: Workload, filled: bool) -> Heads:
     listed = np.flatnonzero(slot.block_aliased | filled)
     inside, views = _inside(slot, workload, length_1g, filled)
     giants = walk.giants()
-    parts = [
+    parts: list[tuple[Ints, Ints, Ints | int, int]] = [
         (giants[listed], slot.block[listed], length_1g[listed], FILLED if filled else DRAWN),
         (walk.position(slot.aliased), slot.aliased, workload.alias_degree, DRAWN),
         (walk.position(inside), inside, views, OWN),
@@ -163,7 +180,7 @@ def _heads(slot: Mapping, workload: Workload, filled: bool) -> Heads:
         count=walk.count,
         at=at[order],
         page=np.concatenate([page for _, page, *_ in parts])[order] + slot.first,
-        length=np.concatenate([np.broadcast_to(n, at.shape) for at, _, n, _ in parts])[order],
+        length=np.concatenate([at * 0 + length for at, _, length, _ in parts])[order],
         kind=np.concatenate([np.full(at.shape, kind) for at, _, _, kind in parts])[order],
         breaks=walk.breaks(),
         giants=giants,
@@ -217,8 +234,16 @@ class Walk:
     def breaks(self) -> Ints:
         """Heads before which one ioctl ends and the next begins."""
         if not self.chunk:
-            return np.empty(0, np.int64)
+            return NONE
         return self.before(np.arange(self.chunk, self.size, self.chunk))
+
+
+def _splits_in(heads: Heads, some: Ints) -> Ints:
+    """All splits of `some` heads."""
+    start, end = heads.split_of(some), heads.split_of(some + 1)
+    return np.repeat(start - np.cumsum(end - start) + end - start, end - start) + np.arange(
+        int((end - start).sum())
+    )
 
 
 def _joined(slots: list[Heads]) -> Heads:
@@ -240,12 +265,7 @@ def _out_of_pages(demand: Demand, heads: Heads, budget: int) -> Demand:
     """The same walk when only `budget` shadow pages can be made: afterwards every head gives one
     ENOSPC and keeps its SPTEs. 1G pages that stay whole have no 2M heads to visit."""
     end = _nth_created(demand.reuse, budget - 1) + 1 if budget else 0
-    starts = heads.split_of(heads.giants)
-    done = np.clip(heads.split_of(heads.giants + 1), None, end)
-    whole = int((starts >= end).sum())
-    splits_1g = int((done - starts).clip(0).sum())
-    reused = np.searchsorted(demand.reuse, done) - np.searchsorted(demand.reuse, starts)
-    made_2m = HUGE_PAGES_PER_GIB * (splits_1g - int(reused.clip(0).sum()))
+    whole = int((heads.split_of(heads.giants) >= end).sum())
     taken = int(np.searchsorted(demand.desc_at, end))
     return replace(
         demand,
@@ -255,9 +275,9 @@ def _out_of_pages(demand: Demand, heads: Heads, budget: int) -> Demand:
         desc_at=demand.desc_at[:taken],
         desc_sum=demand.desc_sum[: taken + 1],
         breaks=demand.breaks[: np.searchsorted(demand.breaks, end)],
-        nr_splits_1g=splits_1g,
+        giant=demand.giant[: np.searchsorted(demand.giant, end)],
         nr_enospc=heads.count - heads.done_before(end) - HUGE_PAGES_PER_GIB * whole,
-        nr_unsplit=demand.nr_huge_sptes + made_2m - end,
+        nr_unsplit=int(demand.unsplit_after(np.array(end))),
     )
 
 
@@ -278,8 +298,9 @@ def _followed_by(first: Demand, later: Demand, times: int) -> Demand:
         desc_at=np.concatenate([first.desc_at, *(later.desc_at + start for start in starts)]),
         desc_sum=np.concatenate([[0], np.cumsum(desc)]),
         breaks=np.concatenate(breaks),
-        nr_splits_1g=first.nr_splits_1g + later.nr_splits_1g * times,
-        nr_nonleaf=later.nr_nonleaf * times,
+        giant=np.concatenate([first.giant, *(later.giant + start for start in starts)]),
+        nr_walked=first.nr_walked * (times + 1),
+        nonleaf=np.concatenate([later.nonleaf + start for start in starts]),
     )
 
 

@@ -1,26 +1,62 @@
-"""The one door into the model for a batch: columns of parameters in, columns of outcomes out."""
+"""The one door into the model for a batch: columns of parameters in, columns of outcomes out.
 
-from collections.abc import Mapping
-from typing import Any
+Points are grouped by what they share. A workload's demand is computed once, each policy replays it
+for all descriptor capacities at once, and a group's numbers are dealt out to its points.
+"""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
 from numpy.typing import NDArray
 
-MODEL_VERSION = 1
+from core.constants import HUGE_PAGES_PER_GIB
+from core.cost import Cost
+from core.demand import Demand, demand_of
+from core.geometry import full_bytes, standing_bytes
+from core.machine import machine
+from core.outcome import OUTCOMES
+from core.replay import EXACT, Replay, replay
+from core.workload import Workload
+
+MODEL_VERSION: Final = 1
 """Raised whenever a number in an existing table would change."""
 
 Columns = Mapping[str, NDArray[Any]]
+Rows = NDArray[np.intp]
+Values = dict[str, Any]
+
+WORKLOAD: Final = (
+    "memslot_gib", "alias_ratio", "alias_degree", "distinct_role_ratio", "ratio_1g", "placement",
+    "seed", "path", "pte_list_ext", "kernel", "caller", "clear_chunk_gib", "rounds", "nr_memslots",
+)  # fmt: skip
+"""Parameters that demand depends on."""
+
+_SAME_NAME: Final = tuple(f.name for f in fields(Workload) if f.name in WORKLOAD)
+
+COST: Final = tuple(field.name for field in fields(Cost))
+
+GROUP: Final = ("policy", "desc_min", "object_capacity", "preempt_on_contention", *COST)
+"""Parameters that all points of one replay share; what is left is the descriptor capacity."""
 
 
-def outcomes(points: Columns, engine: str = "auto") -> dict[str, NDArray[Any]]:
+def outcomes(
+    points: Columns, engine: str = "auto", recordings: Mapping[str, str] | None = None
+) -> dict[str, NDArray[Any]]:
     """Outcome columns of `points`.
 
     Parameters
     ----------
     points
         One array of shape (n,) a parameter (`core.parameters.PARAMETERS`, all of them): int64,
-        float64, bool or unicode strings.
+        float64, bool or unicode strings. A parameter that is the same everywhere is cheapest as a
+        broadcast view (stride 0).
     engine
-        `auto` (exact, the fastest that is), `reference` (event by event) or `expected` (no draw).
+        `auto` (exact, the fastest that is), `reference` (split by split) or `expected` (no draw).
+    recordings
+        Text of every file that a `path` names.
 
     Returns
     -------
@@ -32,4 +68,135 @@ def outcomes(points: Columns, engine: str = "auto") -> dict[str, NDArray[Any]]:
     ValueError
         If a point has no outcome; the message says which rule it breaks.
     """
-    raise NotImplementedError
+    n = len(points["desc_capacity"])
+    table = {o.name: np.zeros(n, np.int64 if o.kind is int else np.float64) for o in OUTCOMES}
+    table["engine"] = np.full(n, "", "U16")
+    for workload, rows in _groups(points, WORKLOAD, np.arange(n)):
+        demand = _demand(workload, recordings or {})
+        for group, part in _groups(points, GROUP, rows):
+            capacities = points["desc_capacity"][part]
+            for name, column in _replayed(demand, workload, group, capacities, engine).items():
+                table[name][part] = column
+    return table
+
+
+def _groups(points: Columns, names: Sequence[str], rows: Rows) -> Iterator[tuple[Values, Rows]]:
+    """Rows that agree on `names`, with the values that they share. Grids change slowly along their
+    rows, so runs of equal rows are found first and then joined."""
+    varying = [name for name in names if _varies(points[name])]
+    fixed = {name: points[name][0].item() for name in names if name not in varying}
+    if not varying:
+        yield fixed, rows
+        return
+    change = np.zeros(rows.size, bool)
+    change[0] = True
+    for name in varying:
+        column = points[name][rows]
+        change[1:] |= column[1:] != column[:-1]
+    starts = np.flatnonzero(change)
+    runs: dict[tuple[Any, ...], list[Rows]] = {}
+    for start, end in zip(starts, np.append(starts[1:], rows.size), strict=True):
+        key = tuple(points[name][rows[start]].item() for name in varying)
+        runs.setdefault(key, []).append(rows[start:end])
+    for key, parts in runs.items():
+        yield fixed | dict(zip(varying, key, strict=True)), np.concatenate(parts)
+
+
+def _varies(column: NDArray[Any]) -> bool:
+    return column.strides[0] != 0 and bool((column != column[0]).any())
+
+
+def _demand(values: Values, recordings: Mapping[str, str]) -> Demand:
+    if values["path"]:
+        raise NotImplementedError
+    return _cached_demand(_workload(values))
+
+
+def _workload(values: Values) -> Workload:
+    chunk = values["clear_chunk_gib"] if values["caller"] == "clear" else 0
+    return Workload(
+        nr_huge_pages=round(values["memslot_gib"] * HUGE_PAGES_PER_GIB),
+        clear_chunk=round(chunk * HUGE_PAGES_PER_GIB),
+        newest_first=values["kernel"] == "v6_12",
+        **{name: values[name] for name in _SAME_NAME},
+    )
+
+
+@lru_cache(maxsize=4)
+def _cached_demand(workload: Workload) -> Demand:
+    """Neighbouring shards often share a workload; a few are worth keeping."""
+    return demand_of(workload)
+
+
+def _replayed(
+    demand: Demand, workload: Values, group: Values, capacities: NDArray[np.int64], engine: str
+) -> Values:
+    """Outcomes of one workload under one policy and cost, for the descriptor capacities given."""
+    cost = Cost(**{name: group[name] for name in COST})
+    chosen, where = np.unique(capacities, return_inverse=True)
+    args = (demand, group["policy"], group["desc_min"], chosen, group["object_capacity"], cost)
+    cached = chosen[0] if group["policy"] in EXACT else group["desc_min"]
+    if engine == "reference" or cost.depends_on_time or demand.max_desc > cached:
+        name, found = "machine", machine(*args, group["preempt_on_contention"], workload["seed"])
+    else:
+        name, found = "replay", replay(*args)
+    columns = _progress(demand, found, cost) | _caches(found, chosen, group, workload)
+    columns |= _times(found, demand.nr_walked * cost.dirty_walk_ns)
+    dealt = {key: np.broadcast_to(column, chosen.shape)[where] for key, column in columns.items()}
+    return dealt | {"engine": name}
+
+
+def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:
+    """What happened to huge SPTEs and shadow pages."""
+    done = found.nr_splits
+    created = demand.created_before(done)
+    giant = np.searchsorted(demand.giant, done)
+    starved = demand.unsplit_after(done)
+    always = cost.flush == "f1"
+    return {
+        "nr_huge_sptes": demand.nr_huge_sptes,
+        "nr_splits_1g": giant,
+        "nr_splits_2m": done - giant,
+        "nr_unsplit": np.where(done < demand.nr_splits, starved, demand.nr_unsplit),
+        "nr_sp_created": created,
+        "nr_sp_reused": done - created,
+        "nr_tlb_flushes": done if always else np.searchsorted(demand.nonleaf, done),
+        "nr_enospc": demand.nr_enospc,
+        "nr_enomem": 0,
+    }
+
+
+def _caches(found: Replay, capacity: NDArray[np.int64], group: Values, workload: Values) -> Values:
+    """Lock drops, and what became of the cached objects."""
+    objects, ext = group["object_capacity"], workload["pte_list_ext"]
+    desc, page, both, neither = found.drops.T
+    return {
+        "nr_lock_drops": found.drops.sum(axis=1),
+        "nr_drops_desc": desc,
+        "nr_drops_page": page,
+        "nr_drops_both": both,
+        "nr_drops_resched": neither,
+        "nr_desc_allocated": found.desc_allocated,
+        "nr_desc_used": found.desc_used,
+        "nr_desc_left": found.desc_left,
+        "nr_headers_allocated": found.objects_allocated,
+        "nr_headers_left": found.objects_left,
+        "nr_pages_allocated": found.objects_allocated,
+        "nr_pages_left": found.objects_left,
+        "standing_bytes": standing_bytes(
+            *(capacity, found.desc_left, found.desc_allocated > 0),
+            *(objects, found.objects_left, found.objects_allocated > 0, ext),
+        ),
+        "full_bytes": full_bytes(capacity, objects, ext),
+    }
+
+
+def _times(found: Replay, walk_ns: float) -> Values:
+    """Modelled times; write-protecting what was split comes after the splits."""
+    return {
+        "lock_held_ns": found.held_ns,
+        "hold_ns_p50": found.holds[:, 0],
+        "hold_ns_p99": found.holds[:, 1],
+        "hold_ns_max": found.holds[:, 2],
+        "total_ns": found.elapsed_ns + walk_ns,
+    }

@@ -53,6 +53,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     _count(
         "standing_bytes", "bytes", "allocated until the VM is destroyed: arrays and cached objects"
     ),
+    _count("full_bytes", "bytes", "the three caches when full: what a VM pays at most"),
     _time("lock_held_ns", "mmu_lock held for writing by the splitter, all holds together"),
     _time("hold_ns_p50", "median of the times mmu_lock was held without a break"),
     _time("hold_ns_p99", "99th percentile of these, nearest rank"),

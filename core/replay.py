@@ -7,7 +7,6 @@ is larger by less than the smallest overshoot of its refills, it is refilled at 
 Total drops are not monotone in capacity, so nothing here interpolates.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from core.cost import Cost
 from core.demand import Demand, Ints
+from core.hold import hold_quantiles, hold_times
 
 EXACT: Final = frozenset({"exact_demand", "exact_opportunistic"})
 """Policies that ask for what this split takes, instead of the worst case."""
@@ -23,31 +24,37 @@ EXACT: Final = frozenset({"exact_demand", "exact_opportunistic"})
 TOGETHER: Final = frozenset({"opportunistic", "exact_opportunistic"})
 """Policies that fill every cache whenever the lock is dropped."""
 
-DESC, PAGE, BOTH = 1, 2, 3
-"""Cause of a drop: bits for a short descriptor cache and short page caches."""
-
 
 @dataclass(frozen=True)
-class Schedule:
-    """The drops of one demand stream under one policy, for a range of descriptor capacities.
-
-    Positions are numbers of splits; a drop at i comes just before split i.
-    """
+class Replay:
+    """What each of c capacities does with one demand stream; arrays of shape (c,) but for two."""
 
     drops: Ints
-    """(n,) ascending."""
-    cause: NDArray[np.int8]
-    """(n,) DESC, PAGE or BOTH."""
-    desc_base: int
-    """Descriptors taken before the last refill of their cache; -1 if it was never filled."""
-    page_base: int
-    """Shadow pages made before the last refill of their cache; -1 if it was never filled."""
+    """(c, 4) by cause: descriptors short, pages short, both, neither."""
+    desc_allocated: Ints
+    desc_used: Ints
+    desc_left: Ints
+    objects_allocated: Ints
+    """Page headers, and as many shadow pages."""
+    objects_left: Ints
+    nr_splits: Ints
+    held_ns: NDArray[np.float64]
+    elapsed_ns: NDArray[np.float64]
+    """From the first lock to the last unlock."""
+    holds: NDArray[np.float64]
+    """(c, 3): median, 99th percentile (nearest rank) and longest time that mmu_lock is held, ns."""
 
 
-def schedules(
-    demand: Demand, policy: str, desc_min: int, capacities: Ints, object_capacity: int
-) -> Iterator[tuple[slice, Schedule]]:
-    """The refill schedule of every capacity, each distinct one once.
+def replay(
+    demand: Demand,
+    policy: str,
+    desc_min: int,
+    capacities: Ints,
+    object_capacity: int,
+    cost: Cost,
+    timed: bool = True,
+) -> Replay:
+    """Replay `demand` with every descriptor capacity.
 
     Parameters
     ----------
@@ -56,27 +63,104 @@ def schedules(
         more than `desc_min` descriptors (exact policies: more than the smallest capacity).
     object_capacity
         Of the page-header cache and of the shadow-page cache: both are used in lockstep.
-
-    Yields
-    ------
-    (range of indices into `capacities`, the schedule that they share), in order.
+    timed
+        False: `holds` is all zero, and takes no time to compute.
     """
     exact = policy in EXACT
-    limits = capacities if exact else capacities - desc_min
-    args = (demand.desc_at, demand.desc_sum, demand.reuse, demand.nr_paged, demand.nr_splits)
-    pages = page_refills(demand, object_capacity, exact)
+    counts, holds = _replay(
+        *(demand.desc_at, demand.desc_sum, demand.reuse, demand.nr_paged, demand.nr_splits),
+        capacities if exact else capacities - desc_min,
+        page_refills(demand, object_capacity, exact),
+        *(object_capacity, exact, policy in TOGETHER, policy == "split_per_drop"),
+        *(demand.breaks, demand.nonleaf, timed, cost.held),
+    )  # fmt: skip
+    neither = np.zeros(capacities.size, np.int64)
+    if policy == "split_per_drop":
+        neither = demand.nr_splits - counts[:, :3].sum(axis=1)
+    drops = np.column_stack([counts[:, :3], neither])
+    desc_base, page_base = counts[:, 3], counts[:, 4]
+    desc_allocated = np.where(desc_base >= 0, capacities + desc_base, 0)
+    objects_allocated = np.where(page_base >= 0, object_capacity + page_base, 0)
+    used = np.full(capacities.size, demand.desc_sum[-1])
+    held = np.full(capacities.size, cost.lock_held_ns(demand))
+    away = (drops.sum(axis=1) + demand.breaks.size, desc_allocated, objects_allocated)
+    return Replay(
+        drops=drops,
+        desc_allocated=desc_allocated,
+        desc_used=used,
+        desc_left=desc_allocated - used,
+        objects_allocated=objects_allocated,
+        objects_left=objects_allocated - demand.nr_created,
+        nr_splits=np.full(capacities.size, demand.nr_splits),
+        held_ns=held,
+        elapsed_ns=held + np.column_stack(away) @ cost.outside,
+        holds=holds,
+    )
+
+
+@njit(cache=True)
+def _replay(  # type: ignore[no-untyped-def]
+    desc_at, desc_sum, reuse, nr_paged, nr_splits, limits, pages,
+    object_capacity, exact, together, always, breaks, nonleaf, timed, held,
+):  # fmt: skip
+    """Each distinct refill schedule once.
+
+    Returns counts (c, 5) int64: drops for descriptors, for pages, for both, descriptors taken
+    before the last refill of their cache (-1: never filled), shadow pages made before the last
+    refill of theirs; and holds (c, 3) float64.
+    """
+    counts = np.zeros((limits.size, 5), np.int64)
+    holds = np.zeros((limits.size, 3))
+    short_at = desc_at + (not exact)
+    met = _is_in(short_at, pages)
+    cuts = np.sort(np.concatenate((breaks, np.arange(nr_splits) if always else pages)))
+    stride = np.max(np.diff(desc_sum)) if desc_at.size else 1
     first = 0
     while first < limits.size:
         limit = limits[first]
-        if policy in TOGETHER:
-            drops, cause, gap = _chain_together(*args, limit, object_capacity, exact)
-            schedule = _together(demand, drops, cause)
+        if together:
+            drops, row, gap = _chain_together(
+                desc_at, desc_sum, reuse, nr_paged, nr_splits, limit, object_capacity, exact
+            )
+            refilled = drops
         else:
-            refills, gap = _chain_desc(*args[:2], demand.nr_splits, limit, exact)
-            schedule = _merged(demand, refills, pages)
-        last = int(np.searchsorted(limits, gap))
-        yield slice(first, last), schedule
-        first = last
+            drops, both, gap = _chain_desc(
+                short_at, desc_sum, met, nr_splits, limit, limit // stride, exact
+            )
+            cold = drops.size > 0 and (met[0] if exact else True)
+            row = (drops.size - both - cold, pages.size - both - cold, both + cold)
+            refilled = pages
+        counts[first, 0], counts[first, 1], counts[first, 2] = row
+        counts[first, 3] = counts[first, 4] = -1
+        if drops.size:
+            counts[first, 3] = desc_sum[np.searchsorted(desc_at, drops[-1])]
+        if refilled.size:
+            last = min(refilled[-1], nr_paged)
+            counts[first, 4] = last - np.searchsorted(reuse, last)
+        if timed:
+            cut = breaks if together else cuts
+            holds[first] = hold_quantiles(
+                hold_times(desc_at, desc_sum, reuse, nonleaf, nr_splits, drops, cut, held)
+            )
+        same = first + 1
+        while same < limits.size and limits[same] < gap:
+            counts[same] = counts[first]
+            holds[same] = holds[first]
+            same += 1
+        first = same
+    return counts, holds
+
+
+@njit(cache=True)
+def _is_in(some, others):  # type: ignore[no-untyped-def]
+    """Which of `some` are among `others`, both ascending."""
+    found = np.zeros(some.size, np.bool_)
+    j = 0
+    for i in range(some.size):
+        while j < others.size and others[j] < some[i]:
+            j += 1
+        found[i] = j < others.size and others[j] == some[i]
+    return found
 
 
 def page_refills(demand: Demand, object_capacity: int, exact: bool) -> Ints:
@@ -99,34 +183,11 @@ def nth_created(demand: Demand, nth: Ints) -> Ints:
     return nth + np.searchsorted(passed, nth, "right")
 
 
-def _merged(demand: Demand, refills: Ints, pages: Ints) -> Schedule:
-    """Descriptor refills and page refills that know nothing of each other."""
-    drops, cause = _merge(refills, pages)
-    taken = np.searchsorted(demand.desc_at, refills[-1:])
-    desc_base = int(demand.desc_sum[taken[0]]) if refills.size else -1
-    return Schedule(drops, cause, desc_base, _made_before(demand, pages))
-
-
-def _together(demand: Demand, drops: Ints, cause: NDArray[np.int8]) -> Schedule:
-    """Every drop is a refill of all caches."""
-    if drops.size == 0:
-        return Schedule(drops, cause, -1, -1)
-    taken = int(np.searchsorted(demand.desc_at, drops[-1]))
-    return Schedule(drops, cause, int(demand.desc_sum[taken]), _made_before(demand, drops))
-
-
-def _made_before(demand: Demand, refills: Ints) -> int:
-    if refills.size == 0:
-        return -1
-    last = min(int(refills[-1]), demand.nr_paged)
-    return last - int(np.searchsorted(demand.reuse, last))
-
-
 @njit(cache=True)
 def _reach(desc_sum, start, limit, stride):  # type: ignore[no-untyped-def]
-    """First event count h > start with desc_sum[h] - desc_sum[start] > limit; size if there is none.
+    """First event count h > start with desc_sum[h] - desc_sum[start] > limit, else the size.
 
-    `stride` events never exceed `limit`: exactly so when all events take the same (the closed form).
+    `stride` events never exceed `limit`; if all take the same, one more does: the closed form.
     """
     size = desc_sum.size
     goal = desc_sum[start] + limit
@@ -148,70 +209,51 @@ def _reach(desc_sum, start, limit, stride):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _chain_desc(desc_at, desc_sum, nr_splits, limit, exact):  # type: ignore[no-untyped-def]
+def _chain_desc(  # type: ignore[no-untyped-def]
+    short_at, desc_sum, met, nr_splits, limit, stride, exact
+):
     """Refills of the descriptor cache alone.
 
-    Returns their splits, (n,) int64, and the smallest overshoot: any limit from this one up to
-    below that gives the same refills.
+    `short_at` (m,) is the split that finds the cache short after (exact: at) each event, and `met`
+    tells where the page caches are filled too. Returns the splits of the refills, (n,) int64; how
+    many but the first are met; and the smallest overshoot: any limit from this one up to below that
+    gives the same refills.
     """
-    events = desc_sum.size - 1
-    total = desc_sum[events]
-    refills = np.empty(min(events, 2 * (total // (limit + 1))) + 2, np.int64)
+    events = short_at.size
+    refills = np.empty(min(events, 2 * (desc_sum[events] // (limit + 1))) + 2, np.int64)
     gap = np.int64(2**62)
     if nr_splits == 0 or (exact and events == 0):
-        return refills[:0], gap
-    refills[0] = desc_at[0] if exact else 0
-    count, start = 1, 0
-    most = 1
-    for event in range(events):
-        most = max(most, desc_sum[event + 1] - desc_sum[event])
-    stride = limit // most
+        return refills[:0], 0, gap
+    refills[0] = short_at[0] if exact else 0
+    count, both, start = 1, 0, 0
     while True:
         h = _reach(desc_sum, start, limit, stride)
         if h > events:
             break
         gap = min(gap, desc_sum[h] - desc_sum[start])
-        at = desc_at[h - 1] + (not exact)
-        if at >= nr_splits:
+        if short_at[h - 1] >= nr_splits:
             break
-        refills[count] = at
+        refills[count] = short_at[h - 1]
         count += 1
-        start = h - 1 if exact else h
-    return refills[:count], gap
-
-
-@njit(cache=True)
-def _merge(refills, pages):  # type: ignore[no-untyped-def]
-    """Union of two ascending lists of splits, and which of them each comes from."""
-    drops = np.empty(refills.size + pages.size, np.int64)
-    cause = np.empty(drops.size, np.int8)
-    count = i = j = 0
-    while i < refills.size or j < pages.size:
-        desc = i < refills.size and (j >= pages.size or refills[i] <= pages[j])
-        page = j < pages.size and (i >= refills.size or pages[j] <= refills[i])
-        drops[count] = refills[i] if desc else pages[j]
-        cause[count] = DESC * desc + PAGE * page
-        i += desc
-        j += page
-        count += 1
-    return drops[:count], cause[:count]
+        both += met[h - 1]
+        start = h - exact
+    return refills[:count], both, gap
 
 
 @njit(cache=True)
 def _chain_together(  # type: ignore[no-untyped-def]
     desc_at, desc_sum, reuse, nr_paged, nr_splits, limit, object_capacity, exact
 ):
-    """Refills when each drop fills every cache: (splits, causes, smallest overshoot)."""
+    """Refills when each drop fills every cache: (splits, drops by cause, smallest overshoot)."""
     events = desc_sum.size - 1
     reused = np.searchsorted(reuse, nr_paged)
     made = nr_paged - reused
     total = desc_sum[events]
     room = min(nr_splits, 2 * (total // (limit + 1)) + made // object_capacity + 2)
     drops = np.empty(room, np.int64)
-    cause = np.empty(room, np.int8)
+    desc_only = page_only = 0
     gap = np.int64(2**62)
     event = page = passed = count = 0
-    short = 0 if exact else object_capacity - 1
     while True:
         # The next split that finds a cache short, were there no other cache.
         if count == 0:
@@ -235,11 +277,12 @@ def _chain_together(  # type: ignore[no-untyped-def]
         if at >= nr_splits:
             break
         drops[count] = at
-        cause[count] = DESC * (desc_drop == at) + PAGE * (page_drop == at)
+        desc_only += at < page_drop
+        page_only += at < desc_drop
         count += 1
         while event < events and desc_at[event] < at:
             event += 1
         behind = np.searchsorted(reuse, min(at, nr_paged))
         page = min(at, nr_paged) - behind
         passed = min(passed, behind)
-    return drops[:count], cause[:count], gap
+    return drops[:count], (desc_only, page_only, count - desc_only - page_only), gap

@@ -108,7 +108,7 @@ def drawn(
     found, count = _draw(*args, room)
     if count > room:
         found, count = _draw(*args, span)
-    return found[:count]
+    return np.asarray(found[:count])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
-"""The plain loop: one geometry, every split, every cache level. Obvious, and slow for many geometries.
+"""The plain loop: one geometry, every split, every cache level. Obvious, and slow for many.
 
-It is what the replay is measured against, and what runs where the replay's arithmetic does not
-hold: when a split may take more descriptors than are ever cached.
+The replay is checked against it in the tests and measured against it in the benchmark.
 """
 
 import numpy as np
