@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
-from core.rmap import needs_desc, split_order
+from core.patterns import removal_order, takes_descriptor
 from core.workload import ROLE, Mapping, Workload, mapping, mix, stream_key, threshold
 
 Ints = NDArray[np.int64]
@@ -143,8 +143,7 @@ def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Head
     heads = _joined([_heads(slot, workload, filled) for slot in slots])
     desc_at, desc, reuse = _splits_of(
         heads.starts, heads.page, heads.length, heads.kind,
-        _orders(workload.alias_degree, workload.pte_list_ext, workload.newest_first),
-        *_roles(workload), workload.pte_list_ext,
+        *_lists(workload.alias_degree, workload.kernel, workload.pte_list_ext), *_roles(workload),
     )  # fmt: skip
     nr_splits = int(heads.count + (heads.length - 1).sum())
     giant = _splits_in(heads, heads.giants)
@@ -335,12 +334,13 @@ def _roles(workload: Workload) -> tuple[np.uint64, np.uint64]:
 
 
 @cache
-def _orders(degree: int, ext: int, newest_first: bool) -> Ints:
-    """Row n: the order in which a head of n SPTEs is split (`split_order`), padded with zeros."""
+def _lists(degree: int, kernel: str, ext: int) -> tuple[Ints, NDArray[np.bool_]]:
+    """Row n: the order in which a head of n SPTEs is split, padded with zeros. And for each length
+    of a list whether one more entry takes a descriptor."""
     orders = np.zeros((degree + 1, degree), np.int64)
     for entries in range(1, degree + 1):
-        orders[entries, :entries] = split_order(entries, ext, newest_first)
-    return orders
+        orders[entries, :entries] = removal_order(entries, kernel, ext)
+    return orders, np.array([takes_descriptor(entries, ext) for entries in range(degree + 1)])
 
 
 @njit(cache=True, inline="always")
@@ -360,7 +360,7 @@ def _views(page, length, key, limit):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _splits_of(start, page, length, kind, orders, key, limit, ext):  # type: ignore[no-untyped-def]
+def _splits_of(start, page, length, kind, orders, takes, key, limit):  # type: ignore[no-untyped-def]
     """Split every SPTE of the listed heads.
 
     The first SPTE of a role makes a shadow page, or refills it, and its 512 children take a
@@ -380,11 +380,11 @@ def _splits_of(start, page, length, kind, orders, key, limit, ext):  # type: ign
             links = 0 if own else shared
             shared += not own
             if links or kind[head] == FILLED:
-                taken = 1 * needs_desc(links, ext)
+                taken = 1 * takes[links]
                 reuse[nr_reuse] = start[head] + i
                 nr_reuse += 1
             else:
-                taken = SPTES_PER_PAGE * needs_desc(filled, ext)
+                taken = SPTES_PER_PAGE * takes[filled]
                 filled += 1
             if taken:
                 desc_at[nr_desc] = start[head] + i

@@ -117,7 +117,6 @@ def _workload(values: Values) -> Workload:
     return Workload(
         nr_huge_pages=round(values["memslot_gib"] * HUGE_PAGES_PER_GIB),
         clear_chunk=round(chunk * HUGE_PAGES_PER_GIB),
-        newest_first=values["kernel"] == "v6_12",
         **{name: values[name] for name in _SAME_NAME},
     )
 

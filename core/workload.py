@@ -40,8 +40,8 @@ class Workload:
     clear_chunk: int = 0
     """Huge pages that one KVM_CLEAR_DIRTY_LOG covers; 0: dirty logging is enabled in one go."""
     pte_list_ext: int = PTE_LIST_EXT
-    newest_first: bool = True
-    """True for 6.12: a full descriptor list takes new entries at its head."""
+    kernel: str = "v6_12"
+    """Whose descriptor lists: `v6_1` or `v6_12` (`core.patterns`)."""
 
 
 def threshold(ratio: float) -> np.uint64:
@@ -50,7 +50,7 @@ def threshold(ratio: float) -> np.uint64:
 
 
 @njit(cache=True, inline="always")
-def mix(key: np.uint64) -> np.uint64:
+def mix(key: Any) -> Any:
     """Finaliser of a counter-based generator: a bijection of uint64 (constants of splitmix64)."""
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -58,7 +58,7 @@ def mix(key: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, inline="always")
-def stream_key(seed: np.uint64, stream: np.uint64) -> np.uint64:
+def stream_key(seed: Any, stream: Any) -> Any:
     """Start of one stream of draws; add a page number and `mix` to draw for that page."""
     return mix(mix(seed + np.uint64(0x9E3779B97F4A7C15)) + stream * np.uint64(0xD1B54A32D192ED03))
 

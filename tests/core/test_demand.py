@@ -4,30 +4,7 @@ import numpy as np
 import pytest
 
 from core.demand import demand_of
-from core.rmap import needs_desc, split_order
 from core.workload import ALIASED_2M, Workload, drawn
-
-
-def test_a_list_takes_a_descriptor_at_its_2nd_15th_and_29th_entry() -> None:
-    assert [n + 1 for n in range(40) if needs_desc(n, 14)] == [2, 15, 29]
-    # With room for two, every even-numbered entry but ... 2nd: first desc; 3rd, 5th, ...: full.
-    assert [n + 1 for n in range(8) if needs_desc(n, 2)] == [2, 3, 5, 7]
-
-
-@pytest.mark.parametrize(
-    ("newest_first", "order"),
-    [
-        # 14 entries fill the first descriptor, the 15th stands alone in the second.
-        # 6.1 starts at the oldest: entry 0, whose place the last of that descriptor takes.
-        (False, [0, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 14]),
-        # 6.12 starts at the newest, which holds only entry 14.
-        (True, [14, 0, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]),
-    ],
-)
-def test_fifteen_aliases_leave_their_rmap_in_the_kernels_order(
-    newest_first: bool, order: list[int]
-) -> None:
-    assert split_order(15, 14, newest_first).tolist() == order
 
 
 def test_an_unaliased_memslot_takes_one_shadow_page_a_split_and_no_descriptor() -> None:
