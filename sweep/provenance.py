@@ -1,0 +1,52 @@
+"""Which code and which packages: written into plans, compared between driver and workers."""
+
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import core
+
+_ROOT = Path(core.__file__).parent.parent
+_PACKAGES = ("numpy", "numba", "pyarrow", "polars", "ray", "hydra-core")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Python, packages and a digest of the model's source: what the rows could depend on."""
+    return {"python": platform.python_version(), "core": _digest()} | {
+        name: _version(name) for name in _PACKAGES
+    }
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """`versions()`, our own version, and the git commit if this is a checkout."""
+    return versions() | {"splitsweep": _version("splitsweep"), "commit": _commit()}
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for source in sorted(Path(core.__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _commit() -> str:
+    if not (_ROOT / ".git").exists():
+        return ""
+    command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()

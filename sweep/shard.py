@@ -1,0 +1,105 @@
+"""One shard, as a plain function: columns of the grid in, a table out, a bad point isolated."""
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from core.outcome import OUTCOMES
+from sweep.grid import Grid
+from sweep.plan import Plan, Shard
+from sweep.schema import table
+from sweep.store import Manifest, Store, shard_name
+
+Columns: TypeAlias = dict[str, NDArray[Any]]
+Outcomes: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], Columns]
+
+MAX_ERROR_CHARS = 500
+
+
+def evaluate(parameters: Columns, outcomes: Outcomes) -> tuple[Columns, dict[int, str]]:
+    """Outcomes of all points, and a message for each point that has none.
+
+    Whatever raises is halved until the guilty point is alone, so that its neighbours keep their
+    outcomes. MemoryError is halved too: fewer points need less memory.
+    """
+    rows = len(next(iter(parameters.values())))
+    try:
+        return dict(outcomes(parameters)), {}
+    except (Exception, SystemExit) as error:
+        if rows == 1:
+            message = f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARS]
+            return blank(1), {0: message}
+    middle = rows // 2
+    left, left_errors = evaluate({n: v[:middle] for n, v in parameters.items()}, outcomes)
+    right, right_errors = evaluate({n: v[middle:] for n, v in parameters.items()}, outcomes)
+    both = {name: np.concatenate([left[name], right[name]]) for name in left}
+    return both, left_errors | {row + middle: text for row, text in right_errors.items()}
+
+
+def blank(rows: int) -> Columns:
+    """Outcomes of points that have none; they are stored as nulls."""
+    zeros: Columns = {o.name: np.zeros(rows, o.kind) for o in OUTCOMES}
+    return zeros | {"engine": np.zeros(rows, "U1")}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`core.engine.outcomes`, imported where it runs, with the text of recorded workloads."""
+
+    name: str
+    recordings: Mapping[str, str]
+
+    def __call__(self, points: Mapping[str, NDArray[Any]]) -> Columns:
+        from core.engine import outcomes
+
+        return outcomes(points, self.name, self.recordings)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Everything that computing and storing a shard takes. Sent to the workers once."""
+
+    plan: Plan
+    store: Store
+    outcomes: Outcomes
+    owner: str = ""
+    deadline_s: float | None = None
+    grid: Grid = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", Grid.from_json(self.plan.grid))
+
+    def rows(self, first: int, last: int) -> pa.Table:
+        """The rows of points `first` to `last` - 1."""
+        parameters = self.grid.columns(first, last)
+        found, errors = evaluate(parameters, self.outcomes)
+        return table(first, parameters, found, errors)
+
+    def failed(self, first: int, last: int, reason: str) -> pa.Table:
+        """Error rows for points whose computation takes its whole process with it."""
+        rows = last - first
+        errors = dict.fromkeys(range(rows), reason[:MAX_ERROR_CHARS])
+        return table(first, self.grid.columns(first, last), blank(rows), errors)
+
+    def run(self, shard: Shard, name: str = "") -> Manifest:
+        """Compute one shard and store it, as file `name` if that is not its own."""
+        start = time.monotonic()
+        rows = self.rows(*shard)
+        return self.keep(shard, rows, time.monotonic() - start, name)
+
+    def keep(self, shard: Shard, rows: pa.Table, seconds: float, name: str = "") -> Manifest:
+        """Store the rows of one shard."""
+        name = name or shard_name(shard, self.plan.points)
+        manifest = self.store.write_rows(name, rows, self.plan, shard, seconds)
+        return manifest._replace(peak_rss=peak_rss())
+
+
+def peak_rss() -> int:
+    """Largest memory this process ever held, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

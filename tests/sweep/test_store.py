@@ -1,0 +1,145 @@
+"""Invariant: files appear whole or not at all, and only files of the run count."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from sweep.plan import RefusedError, Shard
+from sweep.store import ForeignError, StorageError, Store, TornError, shard_name
+from tests.sweep.standins import seeds_by_capacities, tiny
+from tests.sweep.test_shard import work_of
+
+
+@pytest.fixture
+def work(tmp_path):
+    return work_of(seeds_by_capacities(4, 50), tiny, tmp_path)
+
+
+def test_a_shard_is_checked_by_its_footer_alone(work):
+    written = work.run(Shard(0, 100))
+    found = work.store.check(shard_name((0, 100), 200), work.plan, Shard(0, 100))
+    assert found == written._replace(peak_rss=0)
+    assert (found.failures, found.bytes) == (0, next(iter(work.store.files().values())))
+
+
+def test_a_shard_is_compressed_as_declared_and_carries_page_checksums(work, tmp_path):
+    work.run(Shard(0, 100))
+    parquet = pq.ParquetFile(tmp_path / "shard-000-100.parquet")
+    columns = {
+        c["path_in_schema"]: c for c in parquet.metadata.to_dict()["row_groups"][0]["columns"]
+    }
+    assert {c["compression"] for c in columns.values()} == {"ZSTD"}
+    assert "RLE_DICTIONARY" in columns["desc_capacity"]["encodings"]
+    assert "RLE_DICTIONARY" not in columns["nr_lock_drops"]["encodings"]
+    assert "BYTE_STREAM_SPLIT" in columns["total_ns"]["encodings"]
+
+
+@pytest.mark.parametrize("keep", [0, 3, 100, -1])
+def test_a_torn_shard_is_told_from_a_whole_one(work, tmp_path, keep):
+    work.run(Shard(0, 100))
+    path = tmp_path / "shard-000-100.parquet"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(TornError, match=path.name):
+        work.store.check(path.name, work.plan, Shard(0, 100))
+
+
+def test_a_shard_of_another_run_or_range_is_foreign(work, tmp_path):
+    work.run(Shard(0, 100))
+    path = tmp_path / "shard-000-100.parquet"
+    path.rename(tmp_path / "shard-100-200.parquet")
+    with pytest.raises(ForeignError, match="not this shard of this run"):
+        work.store.check("shard-100-200.parquet", work.plan, Shard(100, 200))
+
+
+def test_parquet_with_other_columns_is_foreign(work, tmp_path):
+    pq.write_table(work.rows(0, 100).select(["point"]), tmp_path / "shard-000-100.parquet")
+    with pytest.raises(ForeignError, match="other columns"):
+        work.store.check("shard-000-100.parquet", work.plan, Shard(0, 100))
+
+
+def test_writing_a_shard_twice_leaves_one_equal_file(work, tmp_path):
+    work.run(Shard(0, 100))
+    before = work.store.read_rows("shard-000-100.parquet")
+    work.run(Shard(0, 100))
+    assert [p.name for p in tmp_path.iterdir()] == ["shard-000-100.parquet"]
+    assert work.store.read_rows("shard-000-100.parquet").equals(before)
+
+
+def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path):
+    store = Store(str(tmp_path))
+    store.put_json("x.json", {"a": 1})
+    store.put_json("x.json", {"a": 2})
+    assert store.get_json("x.json") == {"a": 2}
+    assert list(store.files()) == ["x.json"]
+
+
+def test_a_missing_folder_is_empty_and_a_missing_file_is_none(tmp_path):
+    store = Store(str(tmp_path / "none"))
+    assert store.files() == {}
+    assert store.get("plan.json") is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
+def test_a_torn_json_file_counts_as_missing(tmp_path, text):
+    (tmp_path / "done.json").write_text(text)
+    assert Store(str(tmp_path)).get_json("done.json") is None
+
+
+@pytest.mark.parametrize("inside", ["a-file/below", "/proc/nowhere"])
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, inside):
+    (tmp_path / "a-file").write_text("")
+    with pytest.raises(RefusedError, match="Choose another results_dir"):
+        Store.open(str(tmp_path / inside), "run").create()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["s3://AKIA:verysecret@bucket/p", "s3://bucket/p?secret_key=verysecret&access_key=AKIA"],
+)
+def test_credentials_in_results_dir_are_refused_and_not_repeated(uri):
+    with pytest.raises(RefusedError, match="credentials") as refusal:
+        Store.open(uri, "run")
+    assert "verysecret" not in str(refusal.value)
+
+
+def test_a_run_lives_inside_results_dir():
+    assert Store.open("/a/b/", "run").uri == "/a/b/run"
+    assert Store.open("s3://b/p/?region=x", "run").uri == "s3://b/p/run?region=x"
+
+
+@pytest.mark.fault
+def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path):
+    # A mount namespace of its own: the 1 MB disk is gone with the process.
+    script = f"""
+        mount -t tmpfs -o size=1m tmpfs {tmp_path}
+        "$0" -m tests.sweep.driver tiny "$1"; echo "exit $?"
+        ls -a {tmp_path}/sweep-*
+        mount -o remount,size=100m {tmp_path}
+        "$0" -m tests.sweep.driver tiny "$1"; echo "exit $?"
+        cat {tmp_path}/sweep-*/done.json
+    """
+    settings = {"results_dir": str(tmp_path), "backend": {"kind": "inline", "shard_points": 50}}
+    done = subprocess.run(
+        ["unshare", "-rm", "bash", "-c", script, sys.executable, json.dumps(settings)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "stopped: cannot write shard-" in done.stderr
+    assert "No space left on device" in done.stderr
+    assert "resume with: sweep" in done.stderr
+    first, second = done.stdout.split("exit 1\n")[1].split("exit 0\n")
+    assert "plan.json" in first
+    assert "shard-0000-0050.parquet" in first
+    assert "lease.json" not in first
+    assert not any(name.startswith(".shard") for name in first.split())
+    assert json.loads(second)["rows"] == 2000
+
+
+def test_storage_errors_name_the_place_and_the_reason(tmp_path):
+    store = Store(str(tmp_path / "missing"))
+    with pytest.raises(StorageError, match=r"cannot write x.json in .*missing: .*No such file"):
+        store.put_json("x.json", {})
+    assert not Path(tmp_path / "missing").exists()
