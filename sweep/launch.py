@@ -1,0 +1,223 @@
+"""A grid and a job in, an exit code out: plan, resume, run, and say what happened."""
+
+import hashlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from sweep.backends import KINDS, Backend, BackendConfig
+from sweep.grid import Grid
+from sweep.lease import Lease
+from sweep.ledger import Ledger
+from sweep.plan import Plan, RefusedError, refuse_mismatch
+from sweep.progress import Reporter
+from sweep.provenance import provenance
+from sweep.shard import Engine, Outcomes, Work, peak_rss
+from sweep.sizing import BYTES_PER_POINT, measure
+from sweep.store import DONE, PLAN, StorageError, Store
+
+INLINE_S: Final = 5.0
+"""`auto` starts Ray, which takes 2-6 s, only for runs that would take longer than this."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything about a run that is not its grid."""
+
+    name: str = "sweep"
+    results_dir: str = "results"
+    backend: BackendConfig = field(default_factory=BackendConfig)
+    engine: str = "auto"
+    dry_run: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    resume: str = "sweep"
+    """The command that starts this run, and starts it again."""
+
+
+class TerminatedError(BaseException):
+    """SIGTERM."""
+
+
+def launch(grid: Grid, job: Job, outcomes: Outcomes | None = None) -> int:
+    """Run, or resume, `grid` as `job` says.
+
+    `outcomes` stands for the engine; the default is `core.engine.outcomes`.
+
+    Returns 0 if every point has its outcome, 1 if the run ended but some points failed or the
+    results could not be written, 2 if it was refused before it ran, 130 or 143 if it was
+    interrupted and can be resumed.
+    """
+    console = Console(stderr=True)
+    try:
+        with _sigterm():
+            return _Launch(grid, job, outcomes, console).run()
+    except RefusedError as error:
+        return _say(console, f"refused: {error}", 2)
+    except StorageError as error:
+        return _say(console, f"stopped: {error}\n{_resume(job)}", 1)
+    except KeyboardInterrupt:
+        return _say(console, f"interrupted. {_resume(job)}", 128 + signal.SIGINT)
+    except TerminatedError:
+        return _say(console, f"terminated. {_resume(job)}", 128 + signal.SIGTERM)
+
+
+class _Launch:
+    def __init__(self, grid: Grid, job: Job, outcomes: Outcomes | None, console: Console) -> None:
+        if job.backend.kind not in KINDS:
+            raise RefusedError(f"backend.kind={job.backend.kind}: choose one of {', '.join(KINDS)}")
+        recordings = _recordings(grid)
+        self._start = time.monotonic()
+        self._job = job
+        self._grid = grid
+        self._console = console
+        self._recordings = recordings
+        self._outcomes = outcomes or Engine(job.engine, recordings)
+        self._plan = Plan(
+            name=job.name, points=len(grid), grid=grid.to_json(), segments=(), engine=job.engine,
+            inputs={path: _sha256(text) for path, text in recordings.items()},
+            config=job.config, overrides=job.overrides, resume=job.resume, code=provenance(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )  # fmt: skip
+        self._store = Store.open(job.results_dir, self._plan.run_name)
+
+    def run(self) -> int:
+        plan = self._stored_plan() or self._measured_plan()
+        if self._job.dry_run:
+            return _say(
+                self._console, _estimate(plan, self._store, self._kind(plan, plan.points)), 0
+            )
+        self._store.create()
+        reporter = Reporter(self._console, plan.points, 0, 0)
+        with Lease(self._store, lambda: reporter.facts()) as lease:
+            plan = self._stored_plan() or self._publish(plan)
+            ledger = Ledger(plan, self._store)
+            reporter = Reporter(self._console, plan.points, ledger.points, ledger.failures)
+            if not ledger.is_complete:
+                self._compute(plan, ledger, reporter, lease)
+            return self._finish(plan, ledger)
+
+    def _stored_plan(self) -> Plan | None:
+        try:
+            text = self._store.get(PLAN)
+        except StorageError as error:
+            raise RefusedError(str(error)) from error
+        if text is None:
+            return None
+        where = f"{self._store.uri}/{PLAN}"
+        found = Plan.from_json(text.decode(), where)
+        refuse_mismatch(self._plan, found, where)
+        return found
+
+    def _measured_plan(self) -> Plan:
+        sizing = measure(self._grid, self._outcomes, self._job.backend.shard_points)
+        return replace(self._plan, segments=sizing.segments, seconds=round(sizing.seconds, 3))
+
+    def _publish(self, plan: Plan) -> Plan:
+        text = plan.to_json()
+        for path, recording in self._recordings.items():
+            self._store.put(f"inputs/{plan.inputs[path]}", recording.encode())
+        self._store.put(PLAN, text.encode())
+        return plan
+
+    def _kind(self, plan: Plan, points: int) -> str:
+        """The backend that `auto` stands for."""
+        if self._job.backend.kind != "auto":
+            return self._job.backend.kind
+        if os.environ.get("RAY_ADDRESS"):
+            return "ray_cluster"
+        seconds = plan.seconds * points / plan.points
+        return "inline" if seconds < INLINE_S else "ray_local"
+
+    def _compute(self, plan: Plan, ledger: Ledger, reporter: Reporter, lease: Lease) -> None:
+        kind = self._kind(plan, plan.points - ledger.points)
+        backend = _backend(replace(self._job.backend, kind=kind))
+        work = Work(plan, self._store, self._outcomes, lease.owner, self._job.backend.deadline_s)
+        self._console.print(
+            f"{self._store.uri}: {plan.points - ledger.points:,} of {plan.points:,} points to do, "
+            f"{plan.nr_shards - ledger.shards:,} shards, backend {kind}",
+            soft_wrap=True, highlight=False, markup=False,
+        )  # fmt: skip
+        with reporter:
+            for manifest in backend.run(work, ledger.missing()):
+                ledger.add(manifest)
+                reporter.add(manifest)
+                if lease.lost:
+                    raise RefusedError("another driver has taken this run over; it goes on there.")
+
+    def _finish(self, plan: Plan, ledger: Ledger) -> int:
+        ledger.confirm()
+        seconds = round(time.monotonic() - self._start, 3)
+        if ledger.changed or self._store.get_json(DONE) is None:
+            ledger.sweep_up()
+            peak = max(peak_rss(), ledger.peak_rss)
+            self._store.put_json(DONE, ledger.summary() | {"seconds": seconds, "peak_rss": peak})
+        text = f"{self._store.uri}: {plan.points:,} points, {ledger.failures:,} failed, {seconds} s"
+        return _say(self._console, text, 1 if ledger.failures else 0)
+
+
+def _backend(config: BackendConfig) -> Backend:
+    if config.kind == "inline":
+        from sweep.backends.inline import InlineBackend
+
+        return InlineBackend()
+    from sweep.backends.ray_pool import RayBackend
+
+    return RayBackend(config)
+
+
+def _recordings(grid: Grid) -> dict[str, str]:
+    """The text of every recorded workload by its path; RefusedError if one cannot be read."""
+    paths = {grid.fixed.get("path", ""), *grid.axes().get("path", ())} - {""}
+    try:
+        return {str(path): Path(str(path)).read_text() for path in sorted(map(str, paths))}
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedError(f"workload.path: cannot read a recorded workload: {error}") from error
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _estimate(plan: Plan, store: Store, kind: str) -> str:
+    megabytes = plan.points * BYTES_PER_POINT / 1e6
+    return (
+        f"{store.uri}: {plan.points:,} points, {Grid.from_json(plan.grid).blocks():,} blocks, "
+        f"{plan.nr_shards:,} shards, about {plan.seconds:,.1f} core seconds and "
+        f"{megabytes:,.1f} MB, backend {kind}"
+    )
+
+
+def _resume(job: Job) -> str:
+    return f"What is done is kept; resume with: {job.resume}"
+
+
+def _say(console: Console, text: str, code: int) -> int:
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    return code
+
+
+@contextmanager
+def _sigterm() -> Iterator[None]:
+    """SIGTERM ends the block like Ctrl-C does, so that leases are released and Ray is shut down."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TerminatedError
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

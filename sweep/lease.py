@@ -1,0 +1,130 @@
+"""Who may write a run. A dead driver cannot hold it for ever: its lease stops beating."""
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from sweep.plan import RefusedError
+from sweep.store import LEASE, StorageError, Store
+
+BEAT_S: Final = 3.0
+STALE_S: Final = 15.0
+"""A lease of another machine that did not beat for this long is taken over."""
+
+_SETTLE_S: Final = {True: 0.05, False: 1.0}
+"""By whether the folder is local: how long to wait before reading one's own lease back."""
+
+
+def _machine() -> str:
+    """One boot of one machine and one process namespace, so that a pid means something."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{os.uname().nodename}/{boot}/{Path('/proc/self/ns/pid').readlink()}"
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine started, in clock ticks since boot; empty if it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    state, *fields = stat.rsplit(")", 1)[1].split()
+    return "" if state in "ZX" else fields[18]
+
+
+class Lease:
+    """The right to write one run, held while the `with` block runs.
+
+    `lost` becomes true when another driver has taken over, which happens only to a driver that
+    did not beat for `STALE_S`. Both then write equal rows under equal names, so nothing tears.
+    """
+
+    def __init__(self, store: Store, facts: Callable[[], dict[str, Any]]) -> None:
+        self._store = store
+        self._facts = facts
+        self._beats = 0
+        self._over = threading.Event()
+        self._me = {
+            "owner": uuid.uuid4().hex,
+            "host": os.uname().nodename,
+            "pid": os.getpid(),
+            "machine": _machine(),
+            "started": _started(os.getpid()),
+        }
+        self.lost = False
+        self._thread = threading.Thread(target=self._keep_beating, daemon=True)
+
+    @property
+    def owner(self) -> str:
+        return str(self._me["owner"])
+
+    def __enter__(self) -> "Lease":
+        self._wait_for_the_dead()
+        self._beat()
+        time.sleep(_SETTLE_S[self._store.is_local])
+        found = self._store.get_json(LEASE)
+        if not self._is_mine(found):
+            raise RefusedError(_busy(self._store, found))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if not self.lost and self._is_mine(self._store.get_json(LEASE)):
+            self._store.delete(LEASE)
+
+    def _wait_for_the_dead(self) -> None:
+        """Return once nobody alive holds the lease; RefusedError if somebody does."""
+        seen = self._store.get_json(LEASE)
+        if not seen or _is_dead(seen, self._me["machine"]):
+            return
+        end = time.monotonic() + STALE_S
+        while seen["machine"] != self._me["machine"] and time.monotonic() < end:
+            time.sleep(1.0)
+            now = self._store.get_json(LEASE)
+            if not now:
+                return
+            if now != seen:
+                break
+        else:
+            if seen["machine"] != self._me["machine"]:
+                return
+        raise RefusedError(_busy(self._store, seen))
+
+    def _is_mine(self, found: dict[str, Any] | None) -> bool:
+        return bool(found) and (found or {}).get("owner") == self.owner
+
+    def _beat(self) -> None:
+        self._beats += 1
+        facts = {"beat": self._beats, "at": time.time()}
+        self._store.put_json(LEASE, self._me | facts | self._facts())
+
+    def _keep_beating(self) -> None:
+        while not self._over.wait(BEAT_S):
+            try:
+                if not self._is_mine(self._store.get_json(LEASE)):
+                    self.lost = True
+                    return
+                self._beat()
+            except StorageError:
+                continue
+
+
+def _is_dead(lease: dict[str, Any], machine: Any) -> bool:
+    """Whether the holder was a process of this machine that is gone."""
+    if lease.get("machine") != machine:
+        return False
+    return _started(int(lease["pid"])) != str(lease["started"])
+
+
+def _busy(store: Store, lease: dict[str, Any] | None) -> str:
+    who = f"{lease.get('host')}, process {lease.get('pid')}" if lease else "another driver"
+    return (
+        f"{store.uri} is being written by {who}. Wait for it, or stop it and run this again. "
+        f"Watch it with: sweep-results status {store.uri}"
+    )

@@ -1,0 +1,114 @@
+"""Which shards of a run are on disk. Resuming is a listing, and memory a few bytes a shard."""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, Final
+
+import numpy as np
+
+from sweep.plan import Plan, Shard
+from sweep.store import STAGED, ForeignError, Manifest, StorageError, Store, TornError, shard_name
+
+_READERS: Final = 16
+_MODULUS: Final = 1 << 256
+
+
+class Ledger:
+    """Counts of what is there, made from the folder once and kept up to date by `add`.
+
+    Raises ForeignError if the folder holds a Parquet file that is no shard of the run.
+    """
+
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self._plan = plan
+        self._store = store
+        self._sizes = np.zeros(plan.nr_shards, np.int64)
+        self._sum = 0
+        self.points = self.shards = self.failures = self.peak_rss = 0
+        self.changed = False
+        self._take_stock()
+
+    def _take_stock(self) -> None:
+        files = self._store.files()
+        present = [s for s in self._plan.shards() if self._name(s) in files]
+        names = {self._name(shard) for shard in present}
+        parquet = {n for n in files if n.endswith(".parquet") and not n.startswith(STAGED)}
+        if foreign := sorted(parquet - names):
+            raise ForeignError(
+                f"{self._store.uri}/{foreign[0]} is no shard of this run"
+                f" ({len(foreign)} such files). Move them away."
+            )
+        with ThreadPoolExecutor(_READERS) as readers:
+            for manifest in readers.map(self._checked, present):
+                if manifest:
+                    self._count(manifest)
+
+    def _name(self, shard: Shard) -> str:
+        return shard_name(shard, self._plan.points)
+
+    def _checked(self, shard: Shard) -> Manifest | None:
+        try:
+            return self._store.check(self._name(shard), self._plan, shard)
+        except TornError:
+            return None
+
+    def add(self, manifest: Manifest) -> None:
+        """Count a shard that has just been written."""
+        self.changed = True
+        self._count(manifest)
+
+    def _count(self, manifest: Manifest) -> None:
+        shard = Shard(manifest.first, manifest.last)
+        at = self._plan.ordinal(shard)
+        if self._sizes[at]:
+            return
+        self._sizes[at] = manifest.bytes
+        self.shards += 1
+        self.points += shard.last - shard.first
+        self.failures += manifest.failures
+        self.peak_rss = max(self.peak_rss, manifest.peak_rss)
+        self._sum = (self._sum + table_term(manifest)) % _MODULUS
+
+    @property
+    def is_complete(self) -> bool:
+        return self.shards == self._plan.nr_shards
+
+    def missing(self) -> Iterator[Shard]:
+        """The shards that were not there at the start, in point order."""
+        todo = self._sizes == 0
+        return (s for s, wanted in zip(self._plan.shards(), todo, strict=True) if wanted)
+
+    def confirm(self) -> None:
+        """Look again before the run is called done: StorageError if a shard has vanished."""
+        files = self._store.files()
+        gone = (
+            self._name(s)
+            for s, size in zip(self._plan.shards(), self._sizes, strict=True)
+            if files.get(self._name(s)) != size
+        )
+        if names := list(islice(gone, 3)):
+            raise StorageError(
+                f"shards that were written are missing or changed: {', '.join(names)}. If workers "
+                "run on other machines, results_dir must be shared, or an s3:// address."
+            )
+
+    def sweep_up(self) -> None:
+        """Remove what interrupted writers left behind."""
+        for name in self._store.files():
+            if name.startswith(STAGED):
+                self._store.delete(name)
+
+    def summary(self) -> dict[str, Any]:
+        """What `done.json` says of the table."""
+        return {
+            "rows": self.points, "shards": self.shards, "failures": self.failures,
+            "bytes": int(self._sizes.sum()), "checksum": f"{self._sum:064x}",
+        }  # fmt: skip
+
+
+def table_term(manifest: Manifest) -> int:
+    """A shard's share in the checksum of its table, which is their sum: order does not matter."""
+    text = f"{manifest.first} {manifest.last} {manifest.checksum}"
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16)

@@ -1,0 +1,79 @@
+"""How far a run is: a bar on a terminal, plain lines elsewhere, and facts for `status`."""
+
+import time
+from types import TracebackType
+from typing import Any, Final, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from sweep.store import Manifest
+
+_LINE_S: Final = 10.0
+"""Pause between two lines where there is no terminal."""
+
+
+class Reporter:
+    """Counts finished points and failures, and shows them while the `with` block runs."""
+
+    def __init__(self, console: Console, points: int, done: int, failures: int) -> None:
+        self.points = points
+        self.done = done
+        self.failures = failures
+        self._before = done
+        self._start = time.monotonic()
+        self._console = console
+        self._last_line = self._start
+        self._bar = self._task = None
+        if console.is_terminal:
+            columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, console=console, transient=True)
+            self._task = self._bar.add_task(self.line(), total=points, completed=done)
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def add(self, manifest: Manifest) -> None:
+        """Count one shard that is on disk."""
+        self.done += manifest.last - manifest.first
+        self.failures += manifest.failures
+        now = time.monotonic()
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, completed=self.done, description=self.line())
+        elif now - self._last_line > _LINE_S:
+            self._last_line = now
+            self._console.print(self.line(), soft_wrap=True, highlight=False)
+
+    @property
+    def rate(self) -> float:
+        """Points a second since this driver began."""
+        return (self.done - self._before) / max(time.monotonic() - self._start, 1e-9)
+
+    def facts(self) -> dict[str, Any]:
+        """The same for machines."""
+        left = self.points - self.done
+        eta = round(left / self.rate, 1) if self.rate else None
+        return {
+            "points": self.points, "points_done": self.done, "failures": self.failures,
+            "points_per_s": round(self.rate, 1), "eta_s": eta,
+        }  # fmt: skip
+
+    def line(self) -> str:
+        """One line for people."""
+        eta = self.facts()["eta_s"]
+        left = f"{eta:,.0f} s left" if eta is not None else "no rate yet"
+        return (
+            f"{self.done:,} of {self.points:,} points, {self.rate:,.0f} points/s, {left}, "
+            f"{self.failures:,} failed"
+        )

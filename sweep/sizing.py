@@ -1,0 +1,117 @@
+"""How large shards are: measured cost of a few points of each stretch of the grid."""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from sweep.grid import Axis, Choice, Grid, Node, size
+from sweep.plan import Segment
+from sweep.shard import Outcomes, evaluate
+from sweep.values import Range
+
+MAX_SHARD: Final = 1 << 17
+"""Points: 131,072 rows are 65 MB in memory and 2-10 MB in a file."""
+
+BYTES_PER_POINT: Final = 60
+"""Parquet bytes, measured on the experiments of `conf/`; for estimates only."""
+
+_STRETCHES: Final = 32
+_PROBE_POINTS: Final = (1, 16, 256)
+_PROBE_S: Final = 1.0
+_SHARD_S: Final = (0.25, 4.0)
+"""Shortest and longest time that a shard should take."""
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Where shards begin, and what one core would take for all of them."""
+
+    segments: tuple[Segment, ...]
+    seconds: float
+
+
+def measure(grid: Grid, outcomes: Outcomes, shard_points: int | None) -> Sizing:
+    """Cut `grid` into shards that take seconds, or into shards of `shard_points`."""
+    stretches = _stretches(grid)
+    costs = _costs(grid, outcomes, stretches)
+    seconds = sum(c * (last - first) for c, (first, last) in zip(costs, stretches, strict=True))
+    if shard_points:
+        return Sizing((Segment(0, len(grid), shard_points),), seconds)
+    target = min(max(seconds / 64, _SHARD_S[0]), _SHARD_S[1])
+    sized = [
+        Segment(first, last, _power_of_two(target / cost))
+        for (first, last), cost in zip(stretches, costs, strict=True)
+    ]
+    return Sizing(_merged(sized), seconds)
+
+
+def _power_of_two(points: float) -> int:
+    return int(2 ** np.floor(np.log2(min(max(points, 1.0), float(MAX_SHARD)))))
+
+
+def _merged(segments: list[Segment]) -> tuple[Segment, ...]:
+    merged = [segments[0]]
+    for segment in segments[1:]:
+        if segment.size == merged[-1].size:
+            merged[-1] = merged[-1]._replace(last=segment.last)
+        else:
+            merged.append(segment)
+    return tuple(merged)
+
+
+def _stretches(grid: Grid) -> list[tuple[int, int]]:
+    """The grid cut along its outermost axes and groups, into at most `_STRETCHES` pieces."""
+    pieces: list[tuple[int, Node]] = [(0, grid.root)]
+    while True:
+        opened = [below for first, node in pieces for below in _below(first, node)]
+        if len(opened) > _STRETCHES or len(opened) == len(pieces):
+            break
+        pieces = opened
+    return [(first, first + size(node)) for first, node in pieces]
+
+
+def _below(first: int, node: Node) -> list[tuple[int, Node]]:
+    if isinstance(node, Axis):
+        values = node.values
+        count = values.count if isinstance(values, Range) else len(values)
+        if count > _STRETCHES:
+            return [(first, node)]
+        return [(first + i * size(node.child), node.child) for i in range(count)]
+    if isinstance(node, Choice):
+        below = []
+        for _, child in node.options:
+            below.append((first, child))
+            first += size(child)
+        return below
+    return [(first, node)]
+
+
+def _costs(grid: Grid, outcomes: Outcomes, stretches: list[tuple[int, int]]) -> list[float]:
+    """Seconds a point of each stretch; after `_PROBE_S`, the dearest stands for the rest."""
+    evaluate(grid.columns(0, 1), outcomes)  # compiles, or loads what was compiled
+    end = time.monotonic() + _PROBE_S
+    costs: list[float] = []
+    for first, last in stretches:
+        if time.monotonic() > end:
+            costs.append(max(costs))
+        else:
+            costs.append(_cost(grid, outcomes, first, last))
+    return costs
+
+
+def _cost(grid: Grid, outcomes: Outcomes, first: int, last: int) -> float:
+    """Seconds a point, from ever more points in the middle of a stretch, while they are cheap.
+
+    Neighbours share their workload, so that many cost less apiece than one.
+    """
+    middle = (first + last) // 2
+    for points in _PROBE_POINTS:
+        stop = min(middle + points, last)
+        start = time.perf_counter()
+        evaluate(grid.columns(middle, stop), outcomes)
+        seconds = time.perf_counter() - start
+        if seconds > _PROBE_S / 8 or stop == last:
+            break
+    return seconds / (stop - middle)

@@ -1,0 +1,107 @@
+"""Invariant: what launching does before, beside and after computing."""
+
+import json
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+
+from sweep.backends import BackendConfig
+from sweep.launch import Job, launch
+from tests.sweep.standins import seeds_by_capacities, tiny
+from tests.sweep.tables import table_of
+
+INLINE = BackendConfig(kind="inline", shard_points=50)
+GRID = seeds_by_capacities(4, 50)
+
+
+def job_of(folder, **more):
+    return Job(results_dir=str(folder), **({"backend": INLINE} | more))
+
+
+def run_of(folder):
+    return next(folder.glob("sweep-*"))
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path, capsys):
+    assert launch(GRID, job_of(tmp_path), tiny) == 0
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in run_of(tmp_path).iterdir()}
+    assert launch(GRID, job_of(tmp_path), tiny) == 0
+    assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in run_of(tmp_path).iterdir()} == before
+    assert "200 points, 0 failed" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(tmp_path, capsys):
+    assert launch(GRID, job_of(tmp_path / "new", dry_run=True), tiny) == 0
+    said = capsys.readouterr().err
+    assert "200 points, 1 blocks, 4 shards, about" in said
+    assert "core seconds" in said
+    assert " MB, backend inline" in said
+    assert not (tmp_path / "new").exists()
+
+
+def test_auto_is_inline_for_a_short_run(tmp_path, capsys):
+    assert launch(GRID, job_of(tmp_path, backend=BackendConfig()), tiny) == 0
+    assert "backend inline" in capsys.readouterr().err
+
+
+def test_a_folder_that_holds_another_plan_is_refused_with_the_difference(tmp_path, capsys):
+    launch(GRID, job_of(tmp_path), tiny)
+    other = seeds_by_capacities(2, 50)
+    launch(other, job_of(tmp_path / "other"), tiny)
+    wrong = tmp_path / run_of(tmp_path / "other").name
+    shutil.copytree(run_of(tmp_path), wrong)
+    kept = sorted(p.name for p in wrong.iterdir())
+    assert launch(other, job_of(tmp_path), tiny) == 2
+    said = capsys.readouterr().err
+    assert "holds another plan" in said
+    assert "points: 200 there, 100 here" in said
+    assert sorted(p.name for p in wrong.iterdir()) == kept
+
+
+def test_a_foreign_parquet_file_in_the_run_is_refused_and_kept(tmp_path, capsys):
+    launch(GRID, job_of(tmp_path), tiny)
+    foreign = run_of(tmp_path) / "mine.parquet"
+    pq.write_table(table_of(run_of(tmp_path)).select(["seed"]), foreign)
+    assert launch(GRID, job_of(tmp_path), tiny) == 2
+    assert "mine.parquet is no shard of this run" in capsys.readouterr().err
+    assert foreign.exists()
+
+
+def test_an_unwritable_folder_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert launch(GRID, job_of(tmp_path / "file"), tiny) == 2
+    assert "cannot write to" in capsys.readouterr().err
+
+
+def test_a_recorded_workload_is_copied_into_the_run_and_named_in_the_plan(tmp_path):
+    recording = tmp_path / "recorded.json"
+    recording.write_text('{"pages": []}')
+    grid = seeds_by_capacities(1, 2, path=str(recording))
+    assert launch(grid, job_of(tmp_path / "r"), tiny) == 0
+    plan = json.loads((run_of(tmp_path / "r") / "plan.json").read_text())
+    sha256 = plan["inputs"][str(recording)]
+    assert (run_of(tmp_path / "r") / "inputs" / sha256).read_text() == recording.read_text()
+
+
+def test_a_recorded_workload_that_is_not_there_is_refused(tmp_path, capsys):
+    grid = seeds_by_capacities(1, 2, path=str(tmp_path / "none.json"))
+    assert launch(grid, job_of(tmp_path), tiny) == 2
+    assert "none.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["", "slurm"])
+def test_an_unknown_backend_is_refused_with_the_options(tmp_path, capsys, kind):
+    assert launch(GRID, job_of(tmp_path, backend=BackendConfig(kind=kind)), tiny) == 2
+    assert "auto, inline, ray_local, ray_cluster" in capsys.readouterr().err
+
+
+def test_the_plan_has_what_is_needed_to_run_it_again(tmp_path):
+    launch(GRID, job_of(tmp_path, overrides=("seed=1",), config={"a": 1}, resume="sweep x"), tiny)
+    plan = json.loads((run_of(tmp_path) / "plan.json").read_text())
+    assert plan["overrides"] == ["seed=1"]
+    assert plan["config"] == {"a": 1}
+    assert plan["resume"] == "sweep x"
+    assert plan["points"] == 200
+    assert plan["segments"] == [[0, 200, 50]]
+    assert set(plan["code"]) >= {"python", "numpy", "numba", "ray", "core", "splitsweep"}
