@@ -1,0 +1,120 @@
+"""Scenario -> totals without a machine: patterns are counted once, then the caches are replayed.
+
+Exact wherever no allocation fails. Independent of `core.reference` but for the parsed scenario and
+the set-up of pages that are not plain.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.pages import ADDED, COLUMNS, LONGEST
+from core.reference import run_reference
+from core.scenario import Scenario
+from core.walk import Demand, demand_of
+
+Ints = NDArray[np.int64]
+
+
+@njit(cache=True)
+def _replay_caches(
+    desc: Ints, created: Ints, resched: Ints, low: int, capacity: int, objects: int
+) -> tuple[int, int, int, int, int, int]:
+    """Replay demand through cold caches: top up what is short, to capacity, before each split.
+
+    `desc`, `created` are (n,); `resched` ascending calls at which need_resched() is true; `low`
+    and `capacity` are those of the descriptor cache, `objects` the capacity of the other two. With
+    `low` under 513 a split may find too few: the rest is allocated at once ("atomic").
+    Returns (drops, descriptor top-ups, page top-ups, descriptors left, pages left, atomic).
+    """
+    drops = desc_topups = page_topups = descs = pages = atomic = calls = due = 0
+    for i in range(len(desc)):
+        while True:
+            wanted = due < len(resched) and resched[due] == calls
+            due += wanted
+            calls += 1
+            if not (wanted or descs < low or pages < 1):
+                break
+            drops += 1
+            if descs < low:
+                descs = capacity
+                desc_topups += 1
+            if pages < 1:
+                pages = objects
+                page_topups += 1
+        pages -= created[i]
+        taken = min(desc[i], descs)
+        descs -= taken
+        atomic += desc[i] - taken
+    return drops, desc_topups, page_topups, descs, pages, atomic
+
+
+def fast_totals(scenario: Scenario, kernel: str) -> tuple[dict[str, Any], str]:
+    """All totals of the golden format, and the engine that computed them: `fast` or `reference`.
+
+    The reference machine runs where an allocation fails, since what follows depends on it.
+    """
+    demand = demand_of(scenario, kernel)
+    c = scenario.desc_capacity
+    resched = np.array(sorted(scenario.resched_at), np.int64)
+    objects = scenario.object_capacity
+    replayed = _replay_caches(
+        demand.desc.copy(), demand.created.copy(), resched, scenario.desc_min, c, objects
+    )
+    drops, desc_topups, page_topups, descs, pages, atomic = map(int, replayed)
+    used = int(demand.desc.sum())
+    made = int(demand.created.sum())
+    allocs = [descs + used, pages + made, pages + made]
+    fails = scenario.alloc_fail_at is not None and scenario.alloc_fail_len != 0
+    if fails and sum(allocs) > (scenario.alloc_fail_at or 0):
+        return dict(run_reference(scenario, kernel, 0).totals), "reference"
+    totals = _counted(demand, scenario)
+    return totals | {
+        "events": len(demand.desc) + drops + demand.enospc,
+        "eagain": drops,
+        "attempts": len(demand.desc) + drops,
+        "lock_drops": drops,
+        "topups": [desc_topups, page_topups, page_topups],
+        "allocs": allocs,
+        "atomic_allocs": atomic,
+        "nobjs_end": [descs, pages, pages],
+        "nobjs_peak": [c * (desc_topups > 0), *2 * [objects * (page_topups > 0)]],
+        "desc_used": used - atomic,
+        "warns": atomic,
+    }, "fast"
+
+
+def _counted(demand: Demand, scenario: Scenario) -> dict[str, Any]:
+    """Totals that no cache size changes."""
+    total = dict(zip(COLUMNS, demand.counts.sum(axis=0).tolist(), strict=True))
+    splits = {level: int((demand.level == level).sum()) for level in (2, 3)}
+    below = {level: int(demand.counts[demand.level == level, ADDED].sum()) for level in (2, 3)}
+    start = demand.start
+    longest = int(demand.counts[:, LONGEST].max(initial=start["longest"]))
+    return {
+        "splits_2m": splits[2],
+        "splits_1g": splits[3],
+        "enospc": demand.enospc,
+        "enomem": 0,
+        "other": 0,
+        "walker_checks": demand.walker_checks,
+        "walker_resched": sum(i < demand.walker_checks for i in scenario.walker_resched_at),
+        "alloc_fails": 0,
+        "desc_freed": total["freed"],
+        "desc_live_start": start["desc_live"],
+        "desc_live_end": start["desc_live"] + total["desc"] - total["freed"],
+        "sp_created": total["created"],
+        "sp_reused": len(demand.level) - total["created"],
+        "tlb_flushes": len(demand.level),
+        "flush_args": total["flush"],
+        "pages_4k": start["pages_4k"] + below[2],
+        "pages_2m": start["pages_2m"] + below[3] - splits[2],
+        "pages_1g": start["pages_1g"] - splits[3],
+        "max_mmu_rmap_size": longest,
+        "max_mmu_rmap_size_start": start["longest"],
+        "n_used_start": start["n_used"],
+        "n_used_mmu_pages": start["n_used"] + total["created"],
+        "n_max_mmu_pages": scenario.n_max_mmu_pages,
+    }

@@ -1,0 +1,169 @@
+"""The walk over a scenario's huge pages: what each split takes, and where shadow pages run out.
+
+kvm_shadow_mmu_try_split_huge_pages() in mmu.c, without its caches: those change when mmu_lock is
+dropped, never what is split.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import constants as k
+from core.heads import SpecialPages, plain_pages, special_rows
+from core.pages import COLUMNS, CREATED, DESC, HugePage, PageSplits, split_page
+from core.scenario import Scenario
+from core.sptes import Sptes
+
+Ints = NDArray[np.int64]
+
+
+@dataclass
+class Demand:
+    """The splits of a scenario in walk order, and what the walk met. No cache size matters here.
+
+    `counts` is int64 of shape (n, 6), columns as in core.pages.COLUMNS; `level` int64 (n,).
+    """
+
+    counts: Ints
+    level: Ints
+    enospc: int
+    walker_checks: int
+    start: dict[str, int]
+
+    @property
+    def desc(self) -> Ints:
+        """Descriptors that each split takes."""
+        return self.counts[:, DESC]
+
+    @property
+    def created(self) -> Ints:
+        """Page headers, and shadow pages, that each split takes: 0 or 1."""
+        return self.counts[:, CREATED]
+
+
+@dataclass
+class _Level:
+    """The huge pages of one level: index ascending, pattern, and SPTEs left of those splittable."""
+
+    index: Ints
+    pattern: Ints
+    left: Ints
+    stuck: Ints  # SPTEs in invalid shadow pages: never split, but the head is not empty
+
+
+@dataclass
+class _Walk:
+    """Walks the ranges once; what is split, and where shadow pages run out, needs no caches."""
+
+    scenario: Scenario
+    kernel: str
+    special: SpecialPages
+    room: int  # shadow pages that can be made before ENOSPC
+    pages: dict[HugePage, int] = field(default_factory=dict)
+    splits: list[PageSplits] = field(default_factory=list)
+    blocks: list[Ints] = field(default_factory=list)
+    levels: list[Ints] = field(default_factory=list)
+    enospc: int = 0
+    walker_checks: int = 0
+
+    def number(self, page: HugePage) -> int:
+        if page not in self.pages:
+            self.pages[page] = len(self.splits)
+            self.splits.append(split_page(page, self.kernel, self.scenario.pte_list_ext))
+        return self.pages[page]
+
+    def level(self, level: int, plain: tuple[Ints, Ints, list[HugePage]]) -> _Level:
+        """Heads of one level. Patterns of special ones are filled in when they are reached."""
+        numbers = np.array([self.number(page) for page in plain[2]], np.int64)
+        special = self.special.indices(level)
+        index = np.concatenate((plain[0], special))
+        pattern = np.concatenate((numbers[plain[1]], np.full(len(special), -1)))
+        order = np.argsort(index)
+        heads = _Level(index[order], pattern[order], np.zeros_like(index), np.zeros_like(index))
+        self.refresh(heads, slice(None), level, known=np.flatnonzero(heads.pattern >= 0))
+        return heads
+
+    def refresh(self, heads: _Level, part: slice, level: int, known: Ints | None = None) -> None:
+        """Look up the patterns of the heads in `part` that have none yet."""
+        unknown = np.flatnonzero(heads.pattern[part] < 0) + (part.start or 0)
+        for at in unknown if known is None else ():
+            heads.pattern[at] = self.number(self.special.page(level, int(heads.index[at])))
+        touched = unknown if known is None else known
+        lengths = np.array([len(s.roles) for s in self.splits] or [0])
+        entries = np.array([sum(map(len, page.head)) for page in self.pages] or [0])
+        heads.left[touched] = lengths[heads.pattern[touched]]
+        heads.stuck[touched] = entries[heads.pattern[touched]] - heads.left[touched]
+
+    def run(self, heads: _Level, level: int, first: int, last: int) -> None:
+        """One level of one range: slot_handle_level_range() in mmu.c."""
+        low, high = np.searchsorted(heads.index, (first, last + 1))
+        part = slice(int(low), int(high))
+        self.refresh(heads, part, level)
+        occupied = heads.left[part] + heads.stuck[part] > 0
+        first_is_one = bool(low < high and heads.index[low] == first and occupied[0])
+        self.walker_checks += int(occupied.sum()) + (not first_is_one)
+        active = np.flatnonzero(heads.left[part] > 0) + low
+        done = self.split(heads, active, level)
+        self.enospc += int(np.count_nonzero(heads.left[active] > done))
+        heads.left[active] -= done
+        if level == 3:
+            for at, number in zip(active.tolist(), done.tolist(), strict=True):
+                if number:
+                    splits = self.splits[heads.pattern[at]]
+                    self.special.split_1g(int(heads.index[at]), splits, number)
+
+    def split(self, heads: _Level, active: Ints, level: int) -> Ints:
+        """Split the heads at positions `active` until room runs out. Returns how many of each."""
+        if self.room <= 0 or not len(active):
+            return np.zeros(len(active), np.int64)
+        tables = [s.counts for s in self.splits]
+        starts = np.cumsum([0, *map(len, tables)])
+        lengths = heads.left[active]
+        begin = np.cumsum(lengths) - lengths
+        offset = np.repeat(starts[heads.pattern[active]] - begin, lengths)
+        counts = np.concatenate(tables)[np.arange(lengths.sum()) + offset]
+        made = np.cumsum(counts[:, CREATED]) - counts[:, CREATED]
+        number = int(np.searchsorted(made, self.room))
+        self.room -= int(counts[:number, CREATED].sum())
+        self.blocks.append(counts[:number])
+        self.levels.append(np.full(number, level))
+        done: Ints = np.clip(number - begin, 0, lengths)
+        return done
+
+
+def demand_of(scenario: Scenario, kernel: str) -> Demand:
+    """What each split of the scenario takes, in order, for `v6_1` or `v6_12`."""
+    sptes, ext = scenario.sptes, scenario.pte_list_ext
+    rows = special_rows(sptes)
+    special = SpecialPages(scenario, rows, kernel)
+    plain_rows = Sptes(*(column[~rows] for column in sptes))
+    plain = plain_pages(plain_rows, scenario.invalid_sps, kernel, ext)
+    start = _start(sptes, plain_rows, special, ext)
+    room = scenario.n_max_mmu_pages - k.MIN_FREE_MMU_PAGES - start["n_used"]
+    walk = _Walk(scenario, kernel, special, room)
+    none = np.empty(0, np.int64)
+    heads = {3: walk.level(3, (none, none, [])), 2: walk.level(2, plain)}
+    for first, end in scenario.ranges:
+        for level in range(3, scenario.target_level, -1):
+            walk.run(heads[level], level, first >> 9 * (level - 1), (end - 1) >> 9 * (level - 1))
+    counts = np.concatenate([np.empty((0, len(COLUMNS)), np.int64), *walk.blocks])
+    levels = np.concatenate([none, *walk.levels])
+    return Demand(counts, levels, walk.enospc, walk.walker_checks, start)
+
+
+def _start(sptes: Sptes, plain: Sptes, special: SpecialPages, ext: int) -> dict[str, int]:
+    """What exists before the first split."""
+    top = sptes.level + sptes.direct
+    key = np.stack((sptes.sp, sptes.rb, top, sptes.gfn >> 9 * top))
+    _, lengths = np.unique(plain.gfn, return_counts=True)
+    descs = -(-lengths[lengths > 1] // ext)
+    mmu = special.mmu
+    return {
+        "n_used": np.unique(key, axis=1).shape[1] + len(mmu.direct),
+        "desc_live": int(descs.sum()) + mmu.desc_live,
+        "longest": max(int(lengths.max(initial=1)) - 1, mmu.max_mmu_rmap_size),
+        "pages_4k": mmu.pages[1],
+        "pages_2m": len(plain.gfn) + mmu.pages[2],
+        "pages_1g": mmu.pages[3],
+    }
