@@ -124,13 +124,14 @@ def demand_of(workload: Workload) -> Demand:
     budget -= MIN_FREE_MMU_PAGES + sum(_parent_pages(slot, workload) for slot in slots)
     exhausted = demand.nr_created >= budget
     if exhausted:
-        demand = _out_of_pages(demand, heads, max(budget, 0))
+        demand = _out_of_pages(workload, demand, heads, max(budget, 0))
     if workload.rounds == 1:
         return demand
     heads, later = _round(workload, slots, filled=True)
     if exhausted:
-        refused = demand.nr_enospc + heads.count * (workload.rounds - 1)
-        return replace(demand, nr_enospc=refused, nr_walked=demand.nr_walked * workload.rounds)
+        again = _refusals(workload, heads.count, heads.giants.size) * (workload.rounds - 1)
+        walked = demand.nr_walked * workload.rounds
+        return replace(demand, nr_enospc=demand.nr_enospc + again, nr_walked=walked)
     return _followed_by(demand, later, workload.rounds - 1)
 
 
@@ -260,11 +261,13 @@ def _joined(slots: list[Heads]) -> Heads:
     )
 
 
-def _out_of_pages(demand: Demand, heads: Heads, budget: int) -> Demand:
-    """The same walk when only `budget` shadow pages can be made: afterwards every head gives one
+def _out_of_pages(workload: Workload, demand: Demand, heads: Heads, budget: int) -> Demand:
+    """The same walk when only `budget` shadow pages can be made: afterwards every head gives
     ENOSPC and keeps its SPTEs. 1G pages that stay whole have no 2M heads to visit."""
     end = _nth_created(demand.reuse, budget - 1) + 1 if budget else 0
     whole = int((heads.split_of(heads.giants) >= end).sum())
+    giants_left = int((heads.split_of(heads.giants + 1) > end).sum())
+    left = heads.count - heads.done_before(end) - HUGE_PAGES_PER_GIB * whole
     taken = int(np.searchsorted(demand.desc_at, end))
     return replace(
         demand,
@@ -275,9 +278,18 @@ def _out_of_pages(demand: Demand, heads: Heads, budget: int) -> Demand:
         desc_sum=demand.desc_sum[: taken + 1],
         breaks=demand.breaks[: np.searchsorted(demand.breaks, end)],
         giant=demand.giant[: np.searchsorted(demand.giant, end)],
-        nr_enospc=heads.count - heads.done_before(end) - HUGE_PAGES_PER_GIB * whole,
+        nr_enospc=_refusals(workload, left, giants_left),
         nr_unsplit=int(demand.unsplit_after(np.array(end))),
     )
+
+
+def _refusals(workload: Workload, heads: int, giants: int) -> int:
+    """ENOSPC attempts of `heads` rmap heads, `giants` of them of level 3: one a visit. Clearing
+    visits each once for every 64 gfns of its page (kvm_arch_mmu_enable_log_dirty_pt_masked())."""
+    if not workload.clear_chunk:
+        return heads
+    words = SPTES_PER_PAGE // 64
+    return words * (heads - giants + SPTES_PER_PAGE * giants)
 
 
 def _nth_created(reuse: Ints, nth: int) -> int:
@@ -329,7 +341,7 @@ def _distinct(ascending: Ints) -> int:
 
 def _roles(workload: Workload) -> tuple[np.uint64, np.uint64]:
     """Key and limit of the draws that decide which aliases have a role of their own."""
-    key = stream_key(np.uint64(workload.seed), ROLE)
+    key = np.uint64(stream_key(np.uint64(workload.seed), ROLE))
     return key, threshold(workload.distinct_role_ratio)
 
 

@@ -109,10 +109,11 @@ def _varies(column: NDArray[Any]) -> bool:
 def _demand(values: Values, recordings: Mapping[str, str]) -> Demand:
     if values["path"]:
         raise NotImplementedError
-    return _cached_demand(_workload(values))
+    return _cached_demand(workload_of(values))
 
 
-def _workload(values: Values) -> Workload:
+def workload_of(values: Mapping[str, Any]) -> Workload:
+    """The workload that a point's parameters describe."""
     chunk = values["clear_chunk_gib"] if values["caller"] == "clear" else 0
     return Workload(
         nr_huge_pages=round(values["memslot_gib"] * HUGE_PAGES_PER_GIB),

@@ -51,7 +51,7 @@ def machine(
             *(demand.nr_paged, demand.nr_splits, *policies, desc_min, capacity, object_capacity),
             *(cost.held, cost.outside, cost.fault_ns, cost.think_ns, cost.timeslice_ns),
             *(cost.running_vcpus if cost.think_ns > 0 else 0, preempt),
-            stream_key(np.uint64(seed), ARRIVALS),
+            np.uint64(stream_key(np.uint64(seed), ARRIVALS)),
         )
         holds[i] = hold_quantiles(held)
     names = ("desc_allocated", "desc_used", "desc_left", "objects_allocated", "objects_left")
