@@ -12,9 +12,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.constants import HUGE_PAGES_PER_GIB
+from core.constants import HUGE_PAGES_PER_GIB, SPTES_PER_PAGE
 from core.cost import Cost
 from core.demand import Demand, demand_of
+from core.expected import expected, refusal
 from core.geometry import full_bytes, standing_bytes
 from core.machine import machine
 from core.outcome import OUTCOMES
@@ -23,6 +24,8 @@ from core.workload import Workload
 
 MODEL_VERSION: Final = 1
 """Raised whenever a number in an existing table would change."""
+
+ENGINES: Final = ("auto", "reference", "expected")
 
 Columns = Mapping[str, NDArray[Any]]
 Rows = NDArray[np.intp]
@@ -69,14 +72,20 @@ def outcomes(
         If a point has no outcome; the message says which rule it breaks.
     """
     n = len(points["desc_capacity"])
+    if engine not in ENGINES:
+        raise ValueError(f"engine={engine!r}: choose one of {', '.join(ENGINES)}")
     table = {o.name: np.zeros(n, np.int64 if o.kind is int else np.float64) for o in OUTCOMES}
     table["engine"] = np.full(n, "", "U16")
     for workload, rows in _groups(points, WORKLOAD, np.arange(n)):
-        demand = _demand(workload, recordings or {})
+        demand = None if engine == "expected" else _demand(workload, recordings or {})
         for group, part in _groups(points, GROUP, rows):
-            capacities = points["desc_capacity"][part]
-            for name, column in _replayed(demand, workload, group, capacities, engine).items():
-                table[name][part] = column
+            capacities, where = np.unique(points["desc_capacity"][part], return_inverse=True)
+            if demand is None:
+                columns = _foreseen(workload, group, capacities)
+            else:
+                columns = _replayed(demand, workload, group, capacities, engine)
+            for name, column in columns.items():
+                table[name][part] = np.broadcast_to(column, capacities.shape)[where]
     return table
 
 
@@ -131,19 +140,40 @@ def _cached_demand(workload: Workload) -> Demand:
 def _replayed(
     demand: Demand, workload: Values, group: Values, capacities: NDArray[np.int64], engine: str
 ) -> Values:
-    """Outcomes of one workload under one policy and cost, for the descriptor capacities given."""
+    """Outcomes of one workload under one policy and cost, for ascending descriptor capacities."""
     cost = Cost(**{name: group[name] for name in COST})
-    chosen, where = np.unique(capacities, return_inverse=True)
-    args = (demand, group["policy"], group["desc_min"], chosen, group["object_capacity"], cost)
-    cached = chosen[0] if group["policy"] in EXACT else group["desc_min"]
+    args = (demand, group["policy"], group["desc_min"], capacities, group["object_capacity"], cost)
+    cached = capacities[0] if group["policy"] in EXACT else group["desc_min"]
     if engine == "reference" or cost.depends_on_time or demand.max_desc > cached:
         name, found = "machine", machine(*args, group["preempt_on_contention"], workload["seed"])
     else:
         name, found = "replay", replay(*args)
-    columns = _progress(demand, found, cost) | _caches(found, chosen, group, workload)
+    columns = _progress(demand, found, cost) | _caches(found, capacities, group, workload)
     columns |= _times(found, demand.nr_walked * cost.dirty_walk_ns)
-    dealt = {key: np.broadcast_to(column, chosen.shape)[where] for key, column in columns.items()}
-    return dealt | {"engine": name}
+    return columns | {"engine": name}
+
+
+def _foreseen(values: Values, group: Values, capacities: NDArray[np.int64]) -> Values:
+    """Outcomes to expect, without a draw. Raises ValueError where they are not worked out."""
+    cost = Cost(**{name: group[name] for name in COST})
+    workload = workload_of(values)
+    rule = "workload.path must be empty" if values["path"] else refusal(workload, group["policy"])
+    if cost.depends_on_time or group["desc_min"] < SPTES_PER_PAGE:
+        rule = "cost.think_ns and cost.timeslice_ns must be 0, caches.desc_min at least 512"
+    if rule:
+        raise ValueError(f"engine=expected: {rule}. engine=auto draws the workload instead.")
+    found = expected(workload, group["desc_min"], capacities, group["object_capacity"], cost)
+    pages = workload.nr_huge_pages * workload.nr_memslots
+    created = np.rint(pages * (1 + workload.alias_ratio * workload.distinct_role_ratio))
+    progress = {
+        "nr_huge_sptes": found.nr_splits,
+        "nr_splits_2m": found.nr_splits,
+        "nr_sp_created": created,
+        "nr_sp_reused": found.nr_splits - created,
+        "nr_tlb_flushes": found.nr_splits * (cost.flush == "f1"),
+    }
+    columns = progress | _caches(found, capacities, group, values)
+    return columns | _times(found, pages * cost.dirty_walk_ns) | {"engine": "expected"}
 
 
 def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:

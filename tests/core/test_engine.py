@@ -28,8 +28,8 @@ def points(n: int = 1, **values: Any) -> Table:
     }
 
 
-def outcome(**values: Any) -> dict[str, Any]:
-    return {name: column[0] for name, column in outcomes(points(**values)).items()}
+def outcome(engine: str = "auto", **values: Any) -> dict[str, Any]:
+    return {name: column[0] for name, column in outcomes(points(**values), engine).items()}
 
 
 WORKLOADS = st.builds(
