@@ -1,0 +1,57 @@
+"""Reading what users hand in, line by line: plain or gzip, UTF-8, bounded.
+
+Every refusal is an InputError that names the file, the line and the rule.
+"""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+MAX_LINE: Final = 1 << 26
+MAX_TEXT: Final = 1 << 34
+GZIP_MAGIC: Final = b"\x1f\x8b"
+
+
+class InputError(ValueError):
+    """A file that cannot be read or breaks a rule: `FILE:LINE: what, rule.`"""
+
+    def __init__(self, path: Path | str, line: int, text: str) -> None:
+        super().__init__(f"{path}:{line}: {text}" if line else f"{path}: {text}")
+
+
+def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[tuple[int, str]]:
+    """(line number from 1, line without its end) of a text file, gzip or not.
+
+    Raises InputError if it cannot be read, is truncated inside a line or a gzip stream, is not
+    UTF-8, or has a line of over `longest` or more than MAX_TEXT bytes.
+    """
+    number = 0
+    try:
+        with path.open("rb") as plain:
+            zipped = plain.read(2) == GZIP_MAGIC
+            plain.seek(0)
+            source: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=plain) if zipped else plain
+            left = MAX_TEXT
+            while raw := source.readline(longest + 1):
+                number += 1
+                left -= len(raw)
+                yield number, _decoded(path, number, raw, longest, left)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(path, number + 1, f"broken gzip ({error}): the file is damaged") from error
+    except OSError as error:
+        raise InputError(path, 0, f"{error.strerror or error}: need a readable file") from error
+
+
+def _decoded(path: Path, number: int, raw: bytes, longest: int, left: int) -> str:
+    if len(raw) > longest:
+        raise InputError(path, number, f"over {longest} bytes: no such line is that long")
+    if left < 0:
+        raise InputError(path, number, f"over {MAX_TEXT} bytes of text: split the file")
+    if not raw.endswith(b"\n"):
+        raise InputError(path, number, "the last line has no end: the file is truncated")
+    try:
+        return raw.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InputError(path, number, f"byte {error.start} is not UTF-8: need text") from error

@@ -1,0 +1,179 @@
+"""Conformance with recorded scenarios: both engines against the kernels' own functions."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from core.files import InputError, read_lines
+from core.reference import Event, run_reference
+from core.scenario import Scenario, ScenarioError, parse_scenario
+
+KERNELS: Final = {"6.1": "v6_1", "6.12": "v6_12"}
+FAMILIES: Final = (
+    *("unaliased", "same", "diff", "deep", "mixed", "blocks", "1g", "prepop", "prepop1g", "tiny"),
+    *("sparse", "stride", "zap", "lowmin", "workload"),
+)
+NEIGHBOURS: Final = 2
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One line of a golden file."""
+
+    where: str
+    scenario: Scenario
+    kernel: str
+    events: list[list[int]] | None
+    totals: Mapping[str, Any]
+
+    @property
+    def family(self) -> str:
+        """As its name says; it carries nothing else."""
+        return next((w for w in self.scenario.id.split("-") if w in FAMILIES), "other")
+
+
+@dataclass
+class Verdict:
+    """Agreements of one engine on one family, by the engine that really ran."""
+
+    agreed: int = 0
+    differed: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """What `sweep-check golden` found: verdicts by family and engine, and the first difference."""
+
+    scenarios: int = 0
+    verdicts: dict[str, dict[str, Verdict]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Verdict))
+    )
+    first_difference: dict[str, Any] | None = None
+
+    def count(self, golden: Golden, engine: str, difference: dict[str, Any] | None) -> None:
+        """Note one comparison."""
+        verdict = self.verdicts[golden.family][engine]
+        if difference is None:
+            verdict.agreed += 1
+            return
+        verdict.differed.append(f"{golden.scenario.id} ({golden.kernel})")
+        where = {"where": golden.where, "scenario": golden.scenario.id, "kernel": golden.kernel}
+        self.first_difference = self.first_difference or where | {"engine": engine} | difference
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything did."""
+        return self.first_difference is None
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts per family and engine, and the first difference with its neighbours."""
+        families = {
+            family: {
+                engine: {"agreed": v.agreed, "differed": len(v.differed), "which": v.differed[:20]}
+                for engine, v in sorted(engines.items())
+            }
+            for family, engines in sorted(self.verdicts.items())
+        }
+        return {
+            "scenarios": self.scenarios,
+            "agrees": self.agrees,
+            "families": families,
+            "first_difference": self.first_difference,
+        }
+
+
+def read_goldens(path: Path) -> Iterator[Golden]:
+    """Every line of a golden file, checked. Raises InputError."""
+    for number, line in read_lines(path):
+        if line.strip():
+            yield _golden(path, number, line)
+
+
+def decoded(path: Path, number: int, text: str) -> Any:
+    """`text` as JSON. Raises InputError."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(path, number, f"no JSON at column {error.colno}: {error.msg}") from error
+    except (RecursionError, ValueError) as error:
+        raise InputError(path, number, f"no JSON that can be read: {error}") from error
+
+
+def _golden(path: Path, number: int, line: str) -> Golden:
+    raw = decoded(path, number, line)
+    if type(raw) is not dict or set(raw) != {"scenario", "kernel", "expected"}:
+        raise InputError(path, number, "need an object of scenario, kernel and expected")
+    if raw["kernel"] not in KERNELS:
+        raise InputError(path, number, f"kernel {raw['kernel']!r}: choose {', '.join(KERNELS)}")
+    events, totals = _expected(path, number, raw["expected"])
+    try:
+        scenario = parse_scenario(raw["scenario"])
+    except ScenarioError as error:
+        raise InputError(path, number, str(error)) from error
+    return Golden(f"{path}:{number}", scenario, raw["kernel"], events, totals)
+
+
+def _expected(path: Path, number: int, raw: Any) -> tuple[list[list[int]] | None, dict[str, Any]]:
+    if type(raw) is not dict or type(raw.get("totals")) is not dict or "events" not in raw:
+        raise InputError(path, number, "expected needs events (a list or null) and totals")
+    events = raw["events"]
+    width = len(Event._fields)
+    if events is not None and (
+        type(events) is not list or any(type(e) is not list or len(e) != width for e in events)
+    ):
+        raise InputError(path, number, f"expected.events must be lists of {width} numbers")
+    return events, raw["totals"]
+
+
+def check_goldens(goldens: Iterable[Golden]) -> Report:
+    """Run both engines on each scenario and compare all that is expected."""
+    from core.fastpath import fast_totals  # loads numba
+
+    report = Report()
+    for golden in goldens:
+        report.scenarios += 1
+        kernel = KERNELS[golden.kernel]
+        try:
+            run = run_reference(golden.scenario, kernel)
+            totals, engine = fast_totals(golden.scenario, kernel)
+        except ValueError as error:
+            report.count(golden, "reference", {"error": str(error)})
+            continue
+        difference = event_difference(golden.events, run.events)
+        difference = difference or _total_difference(golden.totals, run.totals)
+        report.count(golden, "reference", difference)
+        name = "fast" if engine == "fast" else "fast path: reference ran"
+        report.count(golden, name, _total_difference(golden.totals, totals))
+    return report
+
+
+def event_difference(
+    expected: list[list[int]] | None, got: list[Event] | None
+) -> dict[str, Any] | None:
+    """The first event that differs, with its neighbours, or None."""
+    if expected is None or got is None:
+        both = expected is None and got is None
+        return None if both else {"event": None, "expected": expected, "got": got}
+    listed = [list(event) for event in got]
+    if expected == listed:
+        return None
+    pairs = enumerate(zip(expected, listed, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(expected), len(listed)))
+    near = slice(max(0, at - NEIGHBOURS), at + NEIGHBOURS + 1)
+    return {
+        "event": at,
+        "fields": list(Event._fields),
+        "expected": expected[near],
+        "got": listed[near],
+    }
+
+
+def _total_difference(expected: Mapping[str, Any], got: Mapping[str, Any]) -> dict[str, Any] | None:
+    names = [*expected, *(name for name in got if name not in expected)]
+    for name in names:
+        if expected.get(name) != got.get(name):
+            return {"total": name, "expected": expected.get(name), "got": got.get(name)}
+    return None
