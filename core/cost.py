@@ -26,6 +26,7 @@ class Cost:
     lock_drop_ns: float = _default("lock_drop_ns")
     flush_ns_per_vcpu: float = _default("flush_ns_per_vcpu")
     dirty_walk_ns: float = _default("dirty_walk_ns")
+    clear_walk_ns: float = _default("clear_walk_ns")
     running_vcpus: int = int(_default("running_vcpus"))
     fault_ns: float = _default("fault_ns")
     think_ns: float = _default("think_ns")
@@ -56,6 +57,10 @@ class Cost:
     def depends_on_time(self) -> bool:
         """Do waiting vCPUs or the end of a time slice matter? Then drops feed back into drops."""
         return self.timeslice_ns > 0 or (self.think_ns > 0 and self.running_vcpus > 0)
+
+    def walk_ns(self, caller: str) -> float:
+        """Write-protecting the 4K pages of one 2M page, which follows the splits."""
+        return self.clear_walk_ns if caller == "clear" else self.dirty_walk_ns
 
     def lock_held_ns(self, demand: Demand) -> float:
         """mmu_lock held by all splits together; no policy changes it."""

@@ -149,7 +149,7 @@ def _replayed(
     else:
         name, found = "replay", replay(*args)
     columns = _progress(demand, found, cost) | _caches(found, capacities, group, workload)
-    columns |= _times(found, demand.nr_walked * cost.dirty_walk_ns)
+    columns |= _times(found, demand.nr_walked * cost.walk_ns(workload["caller"]))
     return columns | {"engine": name}
 
 
@@ -173,7 +173,7 @@ def _foreseen(values: Values, group: Values, capacities: NDArray[np.int64]) -> V
         "nr_tlb_flushes": found.nr_splits * (cost.flush == "f1"),
     }
     columns = progress | _caches(found, capacities, group, values)
-    return columns | _times(found, pages * cost.dirty_walk_ns) | {"engine": "expected"}
+    return columns | _times(found, pages * cost.walk_ns(values["caller"])) | {"engine": "expected"}
 
 
 def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:

@@ -250,7 +250,16 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     ),
     _cost("flush_ns_per_vcpu", 1100.0, "remote TLB flush, for each running vCPU", "derived"),
     _cost(
-        "dirty_walk_ns", 7250.0, "write-protecting the 512 pages of one split 2M page", "derived"
+        "dirty_walk_ns",
+        7250.0,
+        "write-protecting the 512 pages of one 2M page when logging is enabled",
+        "derived",
+    ),
+    _cost(
+        "clear_walk_ns",
+        9700.0,
+        "write-protecting the 512 pages of one 2M page when its log is cleared",
+        "derived",
     ),
     Parameter(
         "running_vcpus",
