@@ -296,12 +296,20 @@ class Combination:
     rule: str
 
 
+RECORDED: Final = ("trace", "rmap_histogram")
+"""Workloads that are read from a file."""
+
 COMBINATIONS: Final[tuple[Combination, ...]] = (
     Combination(
         ("desc_capacity", "desc_min"),
         lambda capacity, minimum: bool(capacity >= minimum),
         "caches.desc_capacity must be at least caches.desc_min, because a top-up fills to the "
         "capacity and must leave the minimum. Mainline has 553 and 513",
+    ),
+    Combination(
+        ("workload", "path"),
+        lambda workload, path: bool(path) or workload not in RECORDED,
+        "workload.path must name the file that this workload is read from",
     ),
 )
 

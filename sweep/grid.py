@@ -102,7 +102,8 @@ class Grid:
         """Parameters of the points `first` to `last` - 1, one array of shape (last - first,) each.
 
         Every parameter of `PARAMETERS` is there: int64, float64, bool or unicode, of the same
-        dtype for every range. Raises IndexError if the range is not inside the grid.
+        dtype for every range. What is the same for the whole grid is a read-only view of one value.
+        Raises IndexError if the range is not inside the grid.
         """
         if not 0 <= first <= last <= self._size:
             raise IndexError(f"points {first} to {last} of a grid with {self._size}")
@@ -113,10 +114,9 @@ class Grid:
     def _column(self, name: str, rows: int) -> NDArray[Any]:
         kind = BY_NAME[name].kind
         dtype = f"U{self._widths[name]}" if kind is str else np.dtype(kind)
-        column = np.zeros(rows, dtype)
         if name in self.fixed:
-            column[:] = self.fixed[name]
-        return column
+            return np.broadcast_to(np.array(self.fixed[name], dtype), rows)
+        return np.zeros(rows, dtype)
 
     def _string_widths(self) -> dict[str, int]:
         everywhere = [*((name, (value,)) for name, value in self.fixed.items()), *_walk(self.root)]

@@ -1,0 +1,112 @@
+"""`sweep`: an ordinary Hydra app whose job is a grid, and whose multirun is one job."""
+
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from hydra import main as hydra_main
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from sweep.config import CONF, check_key, notes, options, register
+from sweep.errors import RefusedError, suggestion
+
+
+class _Done(SystemExit):
+    """The end of a run, with its exit code; Hydra's own exits mean that nothing was run."""
+
+
+def main() -> None:
+    """The `sweep` command. Ends with exit code 0, 1 (some points failed) or 2 (refused)."""
+    register()
+    try:
+        _check_words(sys.argv[1:])
+        hydra_main(version_base="1.3", config_path=str(CONF), config_name="config")(_job)()
+    except RefusedError as error:
+        _refuse(str(error))
+    except _Done:
+        raise
+    except SystemExit as error:
+        if error.code != 1:
+            raise
+        _refuse(_hints(sys.argv[1:]))
+
+
+def _job(_: DictConfig) -> NoReturn:
+    """What Hydra runs without -m: the grid in the config, or one point."""
+    base = HydraConfig.instance().cfg
+    assert base is not None
+    loader = GlobalHydra.instance().config_loader()
+    execute(loader, base, list(base.hydra.overrides.task))
+
+
+def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) -> NoReturn:
+    """Run the grid of `arguments` on the config `base`, and end the process with its exit code."""
+    from sweep.sweeper import Sweep
+
+    try:
+        sweep = Sweep(loader, base, arguments)
+    except RefusedError as error:
+        _refuse(str(error))
+    from sweep.launch import Job, launch
+
+    config = sweep.blocks[0]
+    settings = _plain(config)
+    job = Job(
+        name=_name(sweep.blocks),
+        results_dir=config.results_dir,
+        backend=OmegaConf.to_object(config.backend),
+        engine=config.engine.name,
+        dry_run=config.dry_run,
+        config=settings | {"notes": _notes(sweep.blocks)},
+        overrides=tuple(arguments),
+        resume=shlex.join(["sweep", *sys.argv[1:]]),
+    )
+    raise _Done(launch(sweep.grid, job))
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    own = {str(key): config._get_node(key) for key in config if key != "hydra"}
+    whole = OmegaConf.create(own)
+    return dict(OmegaConf.to_container(whole, resolve=True, enum_to_str=True))
+
+
+def _choices(blocks: Sequence[DictConfig]) -> list[tuple[str, str]]:
+    """Group and option of everything that the blocks were composed of, each once."""
+    pairs = (pair for block in blocks for pair in block.hydra.runtime.choices.items())
+    return list(dict.fromkeys((str(g), str(o)) for g, o in pairs if o and "/" not in str(g)))
+
+
+def _name(blocks: Sequence[DictConfig]) -> str:
+    asked = [option for group, option in _choices(blocks) if group == "experiment"]
+    return str(blocks[0].name or "+".join(asked)[:100] or "sweep")
+
+
+def _notes(blocks: Sequence[DictConfig]) -> dict[str, dict[str, str]]:
+    return {f"{group}={option}": notes(group, option) for group, option in _choices(blocks)}
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Raise RefusedError if an override names a key that does not exist, before Hydra composes."""
+    if {"--shell-completion", "-sc"} & set(words):
+        return
+    for word in words:
+        if found := re.match(r"(?:\+\+|\+|~)?([a-zA-Z_][\w./-]*)(?:@[\w.:]*)?=", word):
+            check_key(found[1])
+
+
+def _hints(words: Sequence[str]) -> str:
+    """The nearest options of misspelt ones, below Hydra's own message."""
+    pairs = (word.lstrip("+").split("=", 1) for word in words if "=" in word)
+    near = (suggestion(rest[0], options(group)) for group, *rest in pairs)
+    return "".join(near).strip()
+
+
+def _refuse(message: str) -> NoReturn:
+    if message:
+        sys.stderr.write(f"{message}\n")
+    raise _Done(2)

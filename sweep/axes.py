@@ -1,0 +1,132 @@
+"""Axes: what a user wrote, as typed values; refused with a reason before anything is run."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
+from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode
+from omegaconf.errors import ValidationError
+
+from core.parameters import BY_KEY, BY_NAME, Parameter, Value, problems
+from sweep.config import SETTINGS, check_key
+from sweep.errors import RefusedError, suggestion
+from sweep.values import Range, Values
+
+_NODES: Final = {int: IntegerNode, float: FloatNode, bool: BooleanNode, str: StringNode}
+
+
+def parameter(key: str) -> Parameter:
+    """The parameter that an axis sweeps; RefusedError if `key` is none."""
+    check_key(key)
+    if key not in BY_KEY:
+        root = key.split(".")[0]
+        what = "a setting of the whole run" if root in (*SETTINGS, "hydra") else "a config group"
+        raise RefusedError(
+            f"{key}: {what} is no axis, because a run has one table and {root} is no column of it. "
+            f"Axes are parameters ({', '.join(BY_KEY)}) and options of their groups."
+        )
+    return BY_KEY[key]
+
+
+def swept(override: Override) -> Values:
+    """The values of a swept parameter, in order; a range is not listed."""
+    target = parameter(override.key_or_group)
+    value = override.value()
+    refuse_no_axis(override)
+    if isinstance(value, RangeSweep):
+        return _range(target, value)
+    return listed(target, override.sweep_iterator())
+
+
+def refuse_no_axis(override: Override) -> None:
+    """Raise RefusedError for sweeps that have no list of points."""
+    value, key = override.value(), override.key_or_group
+    if override.is_interval_sweep():
+        raise RefusedError(
+            f"{override.input_line}: an interval has no end of values. Use {key}=range(start,stop,"
+            "step) or list them."
+        )
+    if isinstance(value, ChoiceSweep | RangeSweep) and value.shuffle:
+        raise RefusedError(
+            f"{override.input_line}: a shuffled axis is another grid each time, so a run could not "
+            "be resumed. Leave shuffle() out; the order of points does not change an outcome."
+        )
+
+
+def _range(target: Parameter, sweep: RangeSweep) -> Values:
+    where = f"{target.key}=range({sweep.start},{sweep.stop},{sweep.step})"
+    try:
+        values = Range.of(str(sweep.start), str(sweep.stop), str(sweep.step))
+    except ValueError as error:
+        raise RefusedError(f"{where}: {error} An axis needs at least one value.") from error
+    if target.kind not in (values.kind, float):
+        raise RefusedError(f"{where}: {target.key} takes {_word(target)}, not {values[0]!r}, ...")
+    return values
+
+
+def listed(target: Parameter, values: Iterable[Any]) -> Values:
+    """`values` in the parameter's type; RefusedError if empty, of another type or repeated."""
+    typed = tuple(_typed(target, value) for value in values)
+    if not typed:
+        raise RefusedError(f"{target.key}: the axis is empty. Give it at least one value.")
+    if len(set(typed)) < len(typed):
+        seen: set[Value] = set()
+        twice = next(v for v in typed if v in seen or seen.add(v))  # type: ignore[func-returns-value]
+        raise RefusedError(
+            f"{target.key}: {twice!r} is on the axis twice, so its points would be counted twice."
+        )
+    return typed
+
+
+def _typed(target: Parameter, value: Any) -> Value:
+    plain = value.text if isinstance(value, QuotedString) else value
+    if type(plain) is target.kind and target.kind is not str:
+        return plain  # type: ignore[return-value]
+    if isinstance(plain, str) and "${" in plain:
+        raise RefusedError(
+            f"{target.key}={plain}: an interpolation is no value of an axis, because a grid is "
+            "composed once and not once a point. Write the values."
+        )
+    try:
+        return _NODES[target.kind](plain, is_optional=False)._value()  # type: ignore[no-any-return]
+    except ValidationError as error:
+        raise RefusedError(
+            f"{target.key}={plain!r}: {target.key} takes {_word(target)}."
+        ) from error
+
+
+def _word(target: Parameter) -> str:
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return words[target.kind] + (f" ({target.unit})" if target.unit else "")
+
+
+def check(values: Mapping[str, Values]) -> None:
+    """Raise RefusedError unless every point of a block is possible.
+
+    `values` has every parameter. A range is checked by its first two values and its last, which is
+    exact: bounds are intervals and sizes are multiples of a step. Rules over several parameters are
+    checked at the ends of each axis, which is exact as they are monotone in every number.
+    """
+    found = [text for name, axis in values.items() for text in _problems(BY_NAME[name], axis)]
+    found = found or problems({name: _ends(axis) for name, axis in values.items()})
+    if found:
+        more = f"\n... and {len(found) - 5} more" if len(found) > 5 else ""
+        raise RefusedError("\n".join(found[:5]) + more)
+
+
+def _problems(target: Parameter, axis: Values) -> list[str]:
+    return [
+        text + (suggestion(str(value), target.choices) if target.choices else "")
+        for value in (_sample(axis) if isinstance(axis, Range) else axis)
+        if (text := target.problem(value))
+    ]
+
+
+def _sample(axis: Range) -> list[Value]:
+    return list(dict.fromkeys(axis[i] for i in (0, min(1, axis.count - 1), axis.count - 1)))
+
+
+def _ends(axis: Values) -> list[Any]:
+    if isinstance(axis, Range):
+        return _sample(axis)
+    return list(axis) if isinstance(axis[0], str) else list({min(axis), max(axis)})

@@ -1,0 +1,96 @@
+"""The configuration: schemas made from `core.parameters`, where `conf/` is, and what files say."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import field, make_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+from core.parameters import BY_KEY, GROUPS, PARAMETERS
+from sweep.errors import RefusedError, suggestion
+
+_PACKAGE: Final = Path(__file__).resolve().parent
+CONF: Final = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+"""The config folder: inside the package in a wheel, beside it in a checkout."""
+
+Engine = Enum("Engine", [(name, name) for name in ("auto", "reference", "expected")])  # type: ignore[misc]
+
+SETTINGS: Final = {
+    "grid": "axes of the sweep: a key each, and its values as a list or in Hydra's grammar",
+    "engine": "what computes the outcomes: auto, reference (event by event), expected (no draw)",
+    "backend": "where shards run; a config group",
+    "results_dir": "folder or URI below which runs are written",
+    "dry_run": "print the plan and run nothing",
+    "name": "first part of the run's folder; null: the experiment's name, or sweep",
+    "experiment": "a question with its grid; a config group",
+}
+"""Keys that are no parameters, and so no columns and no axes."""
+
+
+def register() -> None:
+    """Store the schema of the whole config as `schema`, first of the defaults of config.yaml."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store("schema", node=_schema())
+
+
+def _schema() -> type:
+    groups = [
+        (group, made, field(default_factory=made))
+        for group in GROUPS
+        for made in [_group_schema(group)]
+    ]
+    settings: list[tuple[str, Any, Any]] = [
+        ("grid", dict[str, Any], field(default_factory=dict)),
+        ("engine", Engine, field(default=Engine.auto)),  # type: ignore[attr-defined]
+        ("backend", dict[str, Any], field(default_factory=dict)),
+        ("results_dir", str, field(default="results")),
+        ("dry_run", bool, field(default=False)),
+        ("name", str | None, field(default=None)),
+    ]
+    return make_dataclass("Config", [*groups, *settings])
+
+
+def _group_schema(group: str) -> type:
+    leaves = [(p.name, p.kind, field(default=p.default)) for p in PARAMETERS if p.group == group]
+    return make_dataclass(f"{group.capitalize()}Config", leaves)
+
+
+def check_key(key: str) -> None:
+    """Raise RefusedError, with the nearest name, if `key` is nothing that a config has."""
+    root = key.split(".")[0].split("/")[0]
+    if key in BY_KEY or key in GROUPS or root in (*SETTINGS, "hydra"):
+        return
+    if root not in GROUPS:
+        known = [*BY_KEY, *GROUPS, *SETTINGS]
+        exists = f"Groups: {', '.join(GROUPS)}; settings: {', '.join(SETTINGS)}."
+    else:
+        known = [k for k in BY_KEY if k.startswith(f"{root}.")]
+        exists = f"{root} has {', '.join(k.removeprefix(f'{root}.') for k in known)}."
+    short = {p.name: p.key for p in PARAMETERS}
+    near = f" Did you mean {short[key]}?" if key in short else suggestion(key, known)
+    raise RefusedError(f"{key}: no such parameter or setting.{near} {exists}")
+
+
+def options(group: str) -> list[str]:
+    """The options of a config group that `CONF` has; none if it is no group."""
+    return sorted(path.stem for path in CONF.glob(f"{group}/*.yaml"))
+
+
+def notes(group: str, option: str) -> dict[str, str]:
+    """What the file of a group option says in its comments.
+
+    `""` has the header, every other key is a leaf with the comment beside its value: units, source
+    and mark ([verified], [derived], [assumption]). Empty if the option is no file of `CONF`.
+    """
+    path = CONF / group / f"{option}.yaml"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    header = [line.lstrip("# ") for line in lines if re.match(r"#(?! @)", line)]
+    return {"": " ".join(header), **dict(_beside(lines))} if lines else {}
+
+
+def _beside(lines: list[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        if found := re.match(r"\s*([\w.]+):.*?\s# (.+)", line):
+            yield found[1], found[2]

@@ -1,0 +1,252 @@
+"""From overrides and configs to one grid: a block is composed once, whatever its size."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
+
+from core.parameters import BY_KEY, GROUPS, PARAMETERS, Value
+from sweep.axes import check, listed, parameter, refuse_no_axis, swept
+from sweep.config import check_key
+from sweep.errors import RefusedError, suggestion
+from sweep.grid import Axis, Choice, Grid, Leaf, Node
+from sweep.values import Values
+
+_GROUP_AXES: Final = (*GROUPS, "experiment")
+_EXAMPLE: Final = "{caches.desc_capacity: [513, 553]}"
+
+
+@dataclass(frozen=True)
+class GroupAxis:
+    """A config-group axis: the override word, with its + if it has one, and the options."""
+
+    key: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ValueAxis:
+    """An axis of one parameter."""
+
+    name: str
+    values: Values
+
+
+Dimension: TypeAlias = GroupAxis | ValueAxis
+
+
+class Sweep:
+    """One sweep: its grid, and the composed config of its first block.
+
+    Parameters
+    ----------
+    loader
+        Hydra's config loader.
+    base
+        What Hydra composed for the whole command line, sweeps left out.
+    arguments
+        The command line's overrides, in order, those of `hydra.*` left out.
+
+    Raises
+    ------
+    RefusedError
+        If anything on an axis, or any parameter of a block, breaks a rule.
+    """
+
+    def __init__(self, loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) -> None:
+        self._loader, self._base = loader, base
+        self._parser = OverridesParser.create(config_loader=loader)
+        overrides = {o.get_key_element(): o for o in self._parser.parse_overrides(list(arguments))}
+        self._given = {o.key_or_group for o in overrides.values()}
+        self._fixed: list[str] = []
+        self._composed: dict[tuple[str, ...], DictConfig] = {(): base}
+        dimensions: list[Dimension] = []
+        for override in overrides.values():
+            if override.is_sweep_override():
+                dimensions.append(self._dimension(override))
+            else:
+                _refuse_edit(override)
+                self._fixed.append(f"{override.input_line}")
+        self.blocks: list[DictConfig] = []
+        """The composed config of each block, `hydra` included, in order."""
+        self.grid = _grid(_tree(dimensions, (), (), self._below))
+        _refuse_other_settings(self.blocks)
+
+    def _dimension(self, override: Override) -> Dimension:
+        key = override.key_or_group
+        check_key(key)
+        if key not in _GROUP_AXES or override.package is not None:
+            _refuse_edit(override)
+            return ValueAxis(parameter(key).name, swept(override))
+        refuse_no_axis(override)
+        options = tuple(override.sweep_string_iterator())
+        return GroupAxis(override.get_key_element(), self._known(key, options, override.input_line))
+
+    def _known(self, key: str, options: tuple[str, ...], written: str | None) -> tuple[str, ...]:
+        known = self._loader.get_group_options(key)
+        if not options:
+            raise RefusedError(f"{written}: the axis is empty. {key} has {', '.join(known)}.")
+        for option in options:
+            if option not in known:
+                raise RefusedError(
+                    f"{key}={option}: no such option.{suggestion(option, known)} "
+                    f"{key} has {', '.join(known)}."
+                )
+            if options.count(option) > 1:
+                raise RefusedError(f"{key}: {option} is on the axis twice.")
+        return options
+
+    def _below(self, chosen: tuple[str, ...], names: tuple[str, ...]) -> Node:
+        """The tree of the axes that the config composed with `chosen` has in `grid`."""
+        return _tree(self._grid_of(self._compose(chosen)), chosen, names, self._block)
+
+    def _compose(self, chosen: tuple[str, ...]) -> DictConfig:
+        if chosen not in self._composed:
+            overrides = [*self._fixed, *chosen]
+            self._composed[chosen] = self._loader.load_sweep_config(self._base, overrides)
+        return self._composed[chosen]
+
+    def _block(self, chosen: tuple[str, ...], names: tuple[str, ...]) -> Node:
+        config = self._compose(chosen)
+        self.blocks.append(config)
+        _refuse_stale(config, names)
+        return Leaf({p.name: _value(config, p.key) for p in PARAMETERS if p.name not in names})
+
+    def _grid_of(self, config: DictConfig) -> list[Dimension]:
+        """The axes that a config asks for, without those that the command line sets itself."""
+        axes = OmegaConf.to_container(config.grid, resolve=False)
+        if not isinstance(axes, dict):
+            raise RefusedError(f"grid={axes!r}: must map keys to values, as in {_EXAMPLE}.")
+        return [self._own(str(k), v) for k, v in axes.items() if str(k) not in self._given]
+
+    def _own(self, key: str, values: Any) -> Dimension:
+        check_key(key)
+        if key in GROUPS:
+            text = ",".join(map(str, values)) if isinstance(values, list) else str(values)
+            (override,) = self._parser.parse_overrides([f"{key}={text}"])
+            one = (override.get_value_element_as_str(),) if not override.is_sweep_override() else ()
+            options = one or tuple(override.sweep_string_iterator())
+            return GroupAxis(key, self._known(key, options, f"grid.{key}: {values}"))
+        target = parameter(key)
+        if not isinstance(values, str):
+            axis = values if isinstance(values, list) else [values]
+            return ValueAxis(target.name, listed(target, axis))
+        (override,) = self._parser.parse_overrides([f"{key}={values}"])
+        if override.is_sweep_override():
+            return ValueAxis(target.name, swept(override))
+        return ValueAxis(target.name, listed(target, [override.value()]))
+
+
+_SETTLED: Final = (*BY_KEY, "name", "results_dir", "engine", "dry_run")
+"""Keys whose values are read once for all points of a block, unless they are swept."""
+
+
+def _tree(
+    rest: Sequence[Dimension], chosen: tuple[str, ...], names: tuple[str, ...], bottom: Any
+) -> Node:
+    """The first dimension outermost; `bottom(chosen, names)` makes what is below the last."""
+    if not rest:
+        return bottom(chosen, names)  # type: ignore[no-any-return]
+    first, *others = rest
+    if isinstance(first, ValueAxis):
+        below = _tree(others, chosen, (*names, first.name), bottom)
+        return Axis(first.name, first.values, below)
+    return Choice(
+        first.key.lstrip("+"),
+        tuple(
+            (option, _tree(others, (*chosen, f"{first.key}={option}"), names, bottom))
+            for option in first.options
+        ),
+    )
+
+
+def _grid(root: Node) -> Grid:
+    for values in _paths(root, {}):
+        check(values)
+    try:
+        return Grid(root)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+
+
+def _paths(node: Node, above: Mapping[str, Values]) -> Iterator[dict[str, Values]]:
+    """For each block, every parameter with its values."""
+    if isinstance(node, Leaf):
+        yield {**above, **{name: (value,) for name, value in node.fixed.items()}}
+    elif isinstance(node, Axis):
+        yield from _paths(node.child, {**above, node.name: node.values})
+    else:
+        for _, child in node.options:
+            yield from _paths(child, above)
+
+
+def _value(config: DictConfig, key: str) -> Value:
+    group, name = key.split(".")
+    try:
+        value: Value = config[group][name]
+    except MissingMandatoryValue as error:
+        raise RefusedError(f"{key} has no value yet: add {key}=... to the command line.") from error
+    except (InterpolationResolutionError, KeyError) as error:
+        raise RefusedError(f"{key}: {str(error).splitlines()[0]}") from error
+    return value
+
+
+def _refuse_edit(override: Override) -> None:
+    key = override.key_or_group
+    if override.is_delete() and key.split(".")[0] in GROUPS:
+        raise RefusedError(f"~{key}: a point has every parameter, so none can be taken away.")
+    if override.is_add() and key in BY_KEY:
+        raise RefusedError(f"+{key}: it is there already. Write {key}=... without the +.")
+
+
+def _refuse_stale(config: DictConfig, names: Sequence[str]) -> None:
+    """Raise RefusedError if a value is interpolated from one that is swept.
+
+    The swept values are taken out and everything is resolved again: what follows from them then
+    fails or changes.
+    """
+    interpolated = [k for k in _SETTLED if _is_interpolation(config, k)]
+    swept_keys = {p.key for p in PARAMETERS if p.name in names}
+    if not interpolated or not swept_keys:
+        return
+    without = config.copy()
+    for key in swept_keys:
+        OmegaConf.update(without, key, "???")
+    for key in interpolated:
+        if key not in swept_keys and _resolved(config, key) != _resolved(without, key):
+            raise RefusedError(
+                f"{key}={OmegaConf.to_container(_parent(config, key))[key.split('.')[-1]]}: is "
+                f"interpolated from an axis ({', '.join(sorted(swept_keys))}), but a grid is "
+                f"composed once and not once a point. Make {key} an axis, or give it a value."
+            )
+
+
+def _parent(config: DictConfig, key: str) -> DictConfig:
+    return config[key.split(".")[0]] if "." in key else config
+
+
+def _is_interpolation(config: DictConfig, key: str) -> bool:
+    return bool(OmegaConf.is_interpolation(_parent(config, key), key.split(".")[-1]))
+
+
+def _resolved(config: DictConfig, key: str) -> Any:
+    try:
+        return OmegaConf.select(config, key, throw_on_missing=True)
+    except (MissingMandatoryValue, InterpolationResolutionError):
+        return MissingMandatoryValue
+
+
+def _refuse_other_settings(blocks: Sequence[DictConfig]) -> None:
+    for key in ("name", "engine", "results_dir", "backend"):
+        first, *others = (block[key] for block in blocks)
+        for other in others:
+            if other != first:
+                raise RefusedError(
+                    f"{key} is {first} in one block and {other} in another, but all blocks are one "
+                    f"run. Set it on the command line: {key}=..."
+                )
