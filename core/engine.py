@@ -22,9 +22,6 @@ from core.outcome import OUTCOMES
 from core.replay import EXACT, Replay, replay
 from core.workload import Workload
 
-MODEL_VERSION: Final = 1
-"""Raised whenever a number in an existing table would change."""
-
 ENGINES: Final = ("auto", "reference", "expected")
 
 Columns = Mapping[str, NDArray[Any]]

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
+MODEL_VERSION: Final = 1
+"""Raised whenever a number in an existing table would change."""
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -10,7 +10,7 @@ from hydra import main as hydra_main
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sweep.config import CONF, check_key, notes, options, register
 from sweep.errors import RefusedError, suggestion
@@ -36,12 +36,13 @@ def main() -> None:
         _refuse(_hints(sys.argv[1:]))
 
 
-def _job(_: DictConfig) -> NoReturn:
+def _job(config: DictConfig) -> NoReturn:
     """What Hydra runs without -m: the grid in the config, or one point."""
     base = HydraConfig.instance().cfg
     assert base is not None
-    loader = GlobalHydra.instance().config_loader()
-    execute(loader, base, list(base.hydra.overrides.task))
+    with open_dict(base):
+        base.merge_with(config)
+    execute(GlobalHydra.instance().config_loader(), base, list(base.hydra.overrides.task))
 
 
 def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) -> NoReturn:

@@ -36,6 +36,8 @@ def register() -> None:
 
 
 def _schema() -> type:
+    from sweep.backends import BackendConfig
+
     groups = [
         (group, made, field(default_factory=made))
         for group in GROUPS
@@ -44,7 +46,7 @@ def _schema() -> type:
     settings: list[tuple[str, Any, Any]] = [
         ("grid", dict[str, Any], field(default_factory=dict)),
         ("engine", Engine, field(default=Engine.auto)),  # type: ignore[attr-defined]
-        ("backend", dict[str, Any], field(default_factory=dict)),
+        ("backend", BackendConfig, field(default_factory=BackendConfig)),
         ("results_dir", str, field(default="results")),
         ("dry_run", bool, field(default=False)),
         ("name", str | None, field(default=None)),

@@ -15,10 +15,11 @@ from typing import Any, Final
 from rich.console import Console
 
 from sweep.backends import KINDS, Backend, BackendConfig
+from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.lease import Lease
 from sweep.ledger import Ledger
-from sweep.plan import Plan, RefusedError, refuse_mismatch
+from sweep.plan import Plan, refuse_mismatch
 from sweep.progress import Reporter
 from sweep.provenance import provenance
 from sweep.shard import Engine, Outcomes, Work, peak_rss

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from sweep.plan import RefusedError
+from sweep.errors import RefusedError
 from sweep.store import LEASE, StorageError, Store
 
 BEAT_S: Final = 3.0

@@ -8,17 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Final, NamedTuple, Self
 
-from core.engine import MODEL_VERSION
+from core.outcome import MODEL_VERSION
+from sweep.errors import RefusedError
 
 SCHEMA_VERSION: Final = 1
 """Raised whenever a column is added, renamed or changes its type."""
 
 MAX_PLAN_BYTES: Final = 1 << 20
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
-
-
-class RefusedError(Exception):
-    """Nothing was run, and the message says what to do about it."""
 
 
 class Shard(NamedTuple):

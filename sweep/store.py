@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from sweep.plan import Plan, RefusedError, Shard
+from sweep.errors import RefusedError
+from sweep.plan import Plan, Shard
 from sweep.schema import DICTIONARY, FLOATS, checksum, schema
 
 PLAN: Final = "plan.json"

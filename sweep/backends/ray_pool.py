@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from sweep.backends import BackendConfig
 from sweep.backends.ray_session import session
-from sweep.plan import RefusedError, Shard
+from sweep.errors import RefusedError
+from sweep.plan import Shard
 from sweep.shard import Work
 from sweep.store import Manifest
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweep.backends import BackendConfig
-from sweep.plan import RefusedError
+from sweep.errors import RefusedError
 
 HEALTH_CHECKS: Final = {
     "health_check_initial_delay_ms": 2000,

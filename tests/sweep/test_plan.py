@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweep.plan import MAX_PLAN_BYTES, Plan, RefusedError, Segment, Shard, refuse_mismatch
+from sweep.errors import RefusedError
+from sweep.plan import MAX_PLAN_BYTES, Plan, Segment, Shard, refuse_mismatch
 from tests.sweep.standins import seeds_by_capacities
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from sweep.plan import RefusedError, Shard
+from sweep.errors import RefusedError
+from sweep.plan import Shard
 from sweep.store import ForeignError, StorageError, Store, TornError, shard_name
 from tests.sweep.standins import seeds_by_capacities, tiny
 from tests.sweep.test_shard import work_of

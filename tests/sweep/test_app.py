@@ -1,0 +1,179 @@
+"""Contract: the `sweep` command as a user types it, in a folder of their own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweep.config import CONF, notes
+
+SWEEP = Path(sys.executable).with_name("sweep")
+
+
+def sweep(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([SWEEP, *words], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def run_of(folder: Path) -> Path:
+    (run,) = (folder / "results").iterdir()
+    return run
+
+
+def plan_of(folder: Path) -> dict[str, object]:
+    plan: dict[str, object] = json.loads((run_of(folder) / "plan.json").read_text())
+    return plan
+
+
+def test_sweep_without_a_grid_runs_one_point_and_writes_results_only(tmp_path: Path) -> None:
+    done = sweep(tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert [p.name for p in tmp_path.iterdir()] == ["results"]
+    assert plan_of(tmp_path)["points"] == 1
+    assert run_of(tmp_path).name.startswith("sweep-")
+
+
+def test_a_multirun_is_one_run_with_one_table(tmp_path: Path) -> None:
+    words = ["-m", "caches.desc_capacity=range(513,516)", "policy=kernel,opportunistic"]
+    done = sweep(tmp_path, *words, "workload.memslot_gib=1", "backend=inline")
+    assert done.returncode == 0, done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["results"]
+    plan = plan_of(tmp_path)
+    assert plan["points"] == 6
+    assert plan["overrides"] == [*words[1:], "workload.memslot_gib=1", "backend=inline"]
+    assert "sweep -m 'caches.desc_capacity=range(513,516)'" in str(plan["resume"])
+
+
+def test_an_experiment_runs_its_grid_under_its_name(tmp_path: Path) -> None:
+    thin = ["workload.memslot_gib=1", "workload.alias_ratio=0.1", "caller.clear_chunk_gib=1"]
+    done = sweep(tmp_path, "experiment=clear_chunks", "backend=inline", *thin)
+    assert done.returncode == 0, done.stderr
+    assert run_of(tmp_path).name.startswith("clear_chunks-")
+    assert plan_of(tmp_path)["points"] == 2 * 3
+
+
+def test_a_run_keeps_what_its_presets_say_of_themselves(tmp_path: Path) -> None:
+    sweep(tmp_path, "workload=hyperv_vbs", "workload.memslot_gib=1")
+    config = plan_of(tmp_path)["config"]
+    assert isinstance(config, dict)
+    assert config["workload"]["alias_ratio"] == 0.6
+    assert "[assumption]" in config["notes"]["workload=hyperv_vbs"]["alias_ratio"]
+    assert "TLFS" in config["notes"]["workload=hyperv_vbs"][""]
+
+
+def test_a_dry_run_tells_its_size_and_writes_nothing(tmp_path: Path) -> None:
+    done = sweep(tmp_path, "experiment=clear_chunks", "dry_run=true")
+    assert (done.returncode, list(tmp_path.iterdir())) == (0, [])
+    assert "324 points" in done.stdout + done.stderr
+
+
+REFUSED = {
+    ("caches.desc_capacty=1",): ("Did you mean caches.desc_capacity?", "desc_min"),
+    ("-m", "caches.desc_capacty=1,2"): ("Did you mean caches.desc_capacity?", "desc_min"),
+    ("wrkload=uniform",): ("Did you mean workload?", "Groups:"),
+    ("workload=kata_flet",): ("Did you mean kata_fleet?", "wsl2_dev"),
+    ("-m", "workload=kata_flet,uniform"): ("Did you mean kata_fleet?", "wsl2_dev"),
+    ("experiment=seed_qestion",): ("Did you mean seed_question?", "fleet_bytes"),
+    ("workload.alias_ratio=1.01",): ("workload.alias_ratio=1.01", "between 0 and 1"),
+    ("workload.memslot_gib=1.001",): ("workload.memslot_gib=1.001", "2 MiB huge pages"),
+    ("caches.desc_capacity=512",): ("desc_capacity=512", "desc_min=513", "Mainline"),
+    ("workload.alias_degree=1001",): ("alias_degree=1001", "RMAP_RECYCLE_THRESHOLD"),
+    ("policy.policy=kernl",): ("policy.policy='kernl'", "Did you mean kernel?"),
+    ("caches.desc_capacity=many",): ("many", "Integer"),
+    ("engine=fast",): ("fast", "auto, reference, expected"),
+    ("caller.rounds=1,2",): ("--multirun",),
+    ("-m", "workload.alias_ratio=0,1.5"): ("workload.alias_ratio=1.5", "It is a share"),
+    ("-m", "workload.seed=range(4,4)"): ("workload.seed=range(4,4,1)", "at least one value"),
+    ("-m", "backend=inline,ray_local"): ("backend", "no axis"),
+    ("-m", "workload.seed=range(0,9,0.5)"): ("workload.seed", "whole number"),
+    ("workload=trace",): ("workload.path must name the file",),
+    ("--no-such-option",): ("unrecognized arguments: --no-such-option",),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=" ".join)
+def test_a_bad_command_line_ends_with_2_and_says_what_where_and_which_exist(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    done = sweep(tmp_path, *words)
+    assert [part for part in REFUSED[words] if part not in done.stderr] == []
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
+    assert "Traceback" not in done.stderr
+
+
+def test_help_names_groups_options_and_an_example(tmp_path: Path) -> None:
+    done = sweep(tmp_path, "--help")
+    parts = (
+        "workload: ",
+        "kata_fleet",
+        "experiment: ",
+        "desc_capacity: 553",
+        "sweep -m",
+        "dry_run",
+    )
+    assert (done.returncode, [part for part in parts if part not in done.stdout]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--cfg", "job", "caches=doubled"), "desc_capacity: 1026"),
+        (("--cfg", "hydra"), "hydra_plugins.splitsweep.GridSweeper"),
+        (("--info", "defaults-tree"), "policy: kernel"),
+        (("--hydra-help",), "--multirun"),
+    ],
+)
+def test_hydras_own_flags_work(tmp_path: Path, words: tuple[str, ...], part: str) -> None:
+    done = sweep(tmp_path, *words)
+    assert (done.returncode, part in done.stdout + done.stderr) == (0, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tab_completes_groups_options_and_leaves(tmp_path: Path) -> None:
+    def completed(line: str) -> list[str]:
+        command = [SWEEP, "--shell-completion", "query=bash"]
+        env = {"COMP_LINE": f"sweep {line}", "PATH": str(SWEEP.parent)}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+        )
+        return done.stdout.split()
+
+    assert completed("workload=ka") == ["workload=kata_fleet"]
+    assert "caches.desc_capacity=" in completed("caches.desc_")
+    assert "experiment=seed_question" in completed("experiment=se")
+
+
+def test_help_and_refusals_load_no_heavy_library() -> None:
+    script = (
+        "import sys; from sweep.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'ray', 'numba', 'pyarrow', 'polars', 'altair', 'pandas', 'rich'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))"
+    )
+    for words in (["--help"], ["-m", "caller.rounds=1,1"]):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_every_preset_says_where_its_numbers_come_from() -> None:
+    for path in sorted((CONF / "workload").glob("*.yaml")):
+        said = notes("workload", path.stem)
+        assert len(said[""]) > 80, path
+        values = {k: v for k, v in said.items() if k}
+        marks = ("[verified]", "[derived]", "[assumption]")
+        assert path.stem in ("uniform", "trace", "rmap_histogram") or any(
+            mark in comment for comment in values.values() for mark in marks
+        ), path
+
+
+def test_every_experiment_is_a_question_with_the_command_that_answers_it() -> None:
+    for path in sorted((CONF / "experiment").glob("*.yaml")):
+        package, question, run, *_ = path.read_text().splitlines()
+        assert package == "# @package _global_"
+        assert question.startswith("# Question: ")
+        assert question.endswith("?")
+        assert run == f"# Run:      sweep experiment={path.stem}"
