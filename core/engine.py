@@ -18,11 +18,9 @@ from core.demand import Demand, demand_of
 from core.expected import expected, refusal
 from core.geometry import full_bytes, standing_bytes
 from core.machine import machine
-from core.outcome import OUTCOMES
+from core.outcome import ENGINES, OUTCOMES
 from core.replay import EXACT, Replay, replay
 from core.workload import Workload
-
-ENGINES: Final = ("auto", "reference", "expected")
 
 Columns = Mapping[str, NDArray[Any]]
 Rows = NDArray[np.intp]

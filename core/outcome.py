@@ -6,6 +6,9 @@ from typing import Final
 MODEL_VERSION: Final = 1
 """Raised whenever a number in an existing table would change."""
 
+ENGINES: Final = ("auto", "reference", "expected")
+"""What may compute outcomes: the fastest that is exact, the machine step by step, or no draw."""
+
 
 @dataclass(frozen=True)
 class Outcome:

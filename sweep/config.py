@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
+from core.outcome import ENGINES
 from core.parameters import BY_KEY, GROUPS, PARAMETERS
 from sweep.errors import RefusedError, suggestion
 
@@ -14,7 +15,7 @@ _PACKAGE: Final = Path(__file__).resolve().parent
 CONF: Final = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 """The config folder: inside the package in a wheel, beside it in a checkout."""
 
-Engine = Enum("Engine", [(name, name) for name in ("auto", "reference", "expected")])  # type: ignore[misc]
+Engine = Enum("Engine", [(name, name) for name in ENGINES])  # type: ignore[misc]
 
 SETTINGS: Final = {
     "grid": "axes of the sweep: a key each, and its values as a list or in Hydra's grammar",
