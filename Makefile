@@ -5,7 +5,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
-	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed  ## build .venv with everything that users, tests and linters need
 
@@ -32,4 +32,7 @@ check: setup  ## format, lint, types, import contract
 cov: setup  ## branch coverage of core/ with the JIT off
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/core --cov --cov-report=term-missing --cov-fail-under=95
 
-.PHONY: help setup sweep test quick check cov
+reference: setup  ## write conf/README.md, the configuration reference
+	$(BIN)/python -m sweep.reference > conf/README.md.new && mv conf/README.md.new conf/README.md
+
+.PHONY: reference help setup sweep test quick check cov

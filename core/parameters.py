@@ -54,7 +54,7 @@ class Parameter:
         if not self._in_range(value):
             return f"{self.key}={value!r}: {self._rule()}. {self.reason}".rstrip(". ") + "."
         if self.step is not None and not float(value / self.step).is_integer():
-            rule = f"must be a multiple of {self.step:g} {self.unit}"
+            rule = f"must be a multiple of {self.step:.10g} {self.unit}"
             return f"{self.key}={value!r}: {rule}. {self.reason}."
         return None
 
@@ -65,8 +65,8 @@ class Parameter:
 
     def _rule(self) -> str:
         if self.high is None:
-            return f"must be at least {self.low:g} {self.unit}".rstrip()
-        return f"must be between {self.low:g} and {self.high:g} {self.unit}".rstrip()
+            return f"must be at least {self.low:.10g} {self.unit}".rstrip()
+        return f"must be between {self.low:.10g} and {self.high:.10g} {self.unit}".rstrip()
 
 
 def _ratio(name: str, default: float, text: str) -> Parameter:
@@ -236,7 +236,7 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
         "memslots",
         "memslots split one after the other, caches carried over",
         low=1,
-        high=1 << 15,
+        high=(1 << 15) - 1,
         reason="KVM has 32767 user memslots at most",
     ),
     _cost("split_ns", 9650.0, "one 2M split with a new shadow page, lock held", "derived"),

@@ -14,9 +14,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from core.parameters import BY_KEY, BY_NAME, GROUPS
-from sweep.config import CONF, register
+from core.parameters import BY_KEY, BY_NAME, GROUPS, PARAMETERS
+from sweep.config import CONF, options, register
 from sweep.errors import RefusedError
+from sweep.grid import Grid, Leaf
 from sweep.sweeper import Sweep
 
 
@@ -66,7 +67,7 @@ VALUE_AXES = (
     "cost.think_ns=float(range(1,3))",
     "workload.seed=tag(a,choice(1,5))",
     "caches.pte_list_ext=14,2",
-    "workload.memslot_gib=0.001953125,64",
+    "workload.memslot_gib=0.0019531255,64",
 )
 FIXED = ("caller=clear", "workload.memslot_gib=128", "caches=doubled", "cost.split_ns=1e3")
 
@@ -192,8 +193,8 @@ REFUSED = {
     "workload=glob(z*)": ("workload=glob(z*)", "axis is empty"),
     "workload.alias_ratio=0,1.5": ("workload.alias_ratio=1.5", "between 0 and 1 ratio"),
     "workload.alias_ratio=range(0,2,0.25)": ("workload.alias_ratio=1.75", "It is a share"),
-    "workload.memslot_gib=1,1.001": ("workload.memslot_gib=1.001", "multiple of 0.00195312 GiB"),
-    "workload.memslot_gib=1,0.001": ("workload.memslot_gib=0.001", "between 0.00195312 and"),
+    "workload.memslot_gib=1,1.001": ("workload.memslot_gib=1.001", "multiple of 0.001953125 GiB"),
+    "workload.memslot_gib=1,0.001": ("workload.memslot_gib=0.001", "between 0.001953125 and"),
     "workload.memslot_gib=range(1,2,0.001)": ("workload.memslot_gib=1.001", "2 MiB huge pages"),
     "caches.desc_capacity=553,512": ("desc_capacity=512, desc_min=513", "Mainline has 553"),
     "caches.desc_capacity=range(500,600)": ("desc_capacity=500, desc_min=513", "at least"),
@@ -275,10 +276,6 @@ def test_blocks_may_not_disagree_on_settings(loader: ConfigLoader) -> None:
         swept(loader, named, "workload=uniform,kata_fleet")
 
 
-def options(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
 @pytest.mark.parametrize("group", [*GROUPS, "experiment"])
 def test_every_option_of_every_group_composes_to_a_legal_point(
     loader: ConfigLoader, group: str
@@ -288,3 +285,8 @@ def test_every_option_of_every_group_composes_to_a_legal_point(
         path = ["workload.path=some/file"] if needs_path else []
         assert len(swept(loader, f"{group}={option}", *path).grid) >= 1
     assert options(group)
+
+
+def test_the_default_files_say_what_the_parameters_declare(loader: ConfigLoader) -> None:
+    point = Grid(Leaf({p.name: p.default for p in PARAMETERS})).fixed
+    assert swept(loader).grid.fixed == point

@@ -1,0 +1,66 @@
+"""The configuration as a page of Markdown: `python -m sweep.reference > conf/README.md`."""
+
+from collections.abc import Iterable
+
+from core.parameters import GROUPS, PARAMETERS, Parameter
+from sweep.config import SETTINGS, notes, options
+
+_INTRO = """# Configuration reference
+
+Made from `core/parameters.py` and the comments of the files in this folder by `make reference`; do
+not edit. A *leaf* is set with `group.leaf=value`, an *option* of a group with `group=option`; both
+are swept with `sweep -m` and several values, or in the `grid` of a config. Every leaf is a column
+of the results under its own name. Values in files carry marks: verified (read in a source), derived
+(arithmetic from one), assumption."""
+
+
+def reference() -> str:
+    """Settings, then for each group its leaves and options, then the experiments."""
+    settings = _table(("setting", "meaning"), ((f"`{k}`", v) for k, v in SETTINGS.items()))
+    parts = [_INTRO, "## Settings", settings]
+    for group in GROUPS:
+        leaves = (_leaf(p) for p in PARAMETERS if p.group == group)
+        parts += [f"## {group}", _table(("leaf", "default", "allowed", "meaning"), leaves)]
+        parts.append(_options(group))
+    parts += ["## backend", _options("backend"), "## experiment", _experiments()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _leaf(p: Parameter) -> tuple[str, str, str, str]:
+    text = p.text + (f" ({p.mark})" if p.mark else "") + (f". {p.reason}" if p.reason else "")
+    default = f"{str(p.default).lower() if p.kind is bool else p.default}"
+    return f"`{p.name}`", f"{default} {p.unit}".strip(), _allowed(p), text
+
+
+def _allowed(p: Parameter) -> str:
+    if p.choices:
+        return ", ".join(f"`{choice}`" for choice in p.choices)
+    if p.kind is bool:
+        return "`true`, `false`"
+    if p.low is None or p.high is None:
+        return "any text"
+    return f"{p.low:,.19g} to {p.high:,.19g}" + (f" in steps of {p.step}" if p.step else "")
+
+
+def _options(group: str) -> str:
+    return _table(
+        ("option", "what it is"), ((f"`{o}`", notes(group, o)[""]) for o in options(group))
+    )
+
+
+def _experiments() -> str:
+    def row(name: str) -> tuple[str, str]:
+        return f"`{name}`", notes("experiment", name)[""].split("Question: ")[1].split(" Run: ")[0]
+
+    return _table(("experiment", "question"), map(row, options("experiment")))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(
+        "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines
+    )
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
