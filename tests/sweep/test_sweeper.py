@@ -67,7 +67,7 @@ VALUE_AXES = (
     "cost.think_ns=float(range(1,3))",
     "workload.seed=tag(a,choice(1,5))",
     "caches.pte_list_ext=14,2",
-    "workload.memslot_gib=0.0019531255,64",
+    "workload.memslot_gib=0.001953125,64",
 )
 FIXED = ("caller=clear", "workload.memslot_gib=128", "caches=doubled", "cost.split_ns=1e3")
 
