@@ -100,3 +100,31 @@ def test_the_share_drawn_is_the_ratio_within_five_standard_errors(ratio: float) 
 def test_ratios_of_nothing_and_everything_are_exact() -> None:
     assert drawn(1, ALIASED_2M, 0, 1000, 0.0).size == 0
     assert drawn(1, ALIASED_2M, 0, 1000, 1.0).tolist() == list(range(1000))
+
+
+def test_a_round_after_the_last_shadow_page_only_gives_enospc() -> None:
+    # The 512 heads are visited again: 475 of them hold SPTEs once more, 37 still do.
+    demand = demand_of(
+        Workload(512, alias_ratio=1, alias_degree=11, distinct_role_ratio=1, rounds=3)
+    )
+    assert (demand.nr_splits, demand.nr_enospc) == (5226, 37 + 2 * 512)
+
+
+def test_clearing_meets_a_page_without_shadow_pages_once_a_word_of_64() -> None:
+    # 37 heads fail as above, each in the 512 / 64 = 8 mask words that cover it.
+    demand = demand_of(
+        Workload(512, alias_ratio=1, alias_degree=11, distinct_role_ratio=1, clear_chunk=64)
+    )
+    assert demand.nr_enospc == 37 * 8
+
+
+def test_tables_alone_can_use_up_the_shadow_pages() -> None:
+    demand = demand_of(Workload(2, alias_ratio=1, alias_degree=70, distinct_role_ratio=1))
+    # n_max = 64, 70 tables in use already: no page can be split.
+    assert (demand.nr_splits, demand.nr_enospc, demand.nr_unsplit) == (0, 2, 140)
+
+
+def test_more_draws_than_expected_are_all_kept() -> None:
+    clustered = drawn(11, ALIASED_2M, 0, 64 * 40, 0.01, "clustered")
+    assert clustered.size % 64 == 0
+    assert max(drawn(s, ALIASED_2M, 0, 640, 0.02, "clustered").size for s in range(200)) >= 128

@@ -178,6 +178,25 @@ def test_waiting_vcpus_cost_time_but_no_drops_when_nothing_preempts() -> None:
     assert busy["total_ns"] > calm["total_ns"]
 
 
+def test_chunks_and_time_slices_both_end_a_hold_on_the_machine() -> None:
+    values = {"memslot_gib": 1.0, "caller": "clear", "clear_chunk_gib": 8 / 512, "flush": "f0"}
+    found = outcome(**values, timeslice_ns=1e12)
+    assert (found["engine"], found["hold_ns_max"]) == ("machine", 8 * 9_650)
+    assert found["nr_lock_drops"] == outcome(**values)["nr_lock_drops"] == 13
+
+
+def test_non_leaf_entries_are_flushed_on_the_machine_too() -> None:
+    values = {"memslot_gib": 2.0, "ratio_1g": 1.0, "rounds": 2, "flush": "f0"}
+    slow, fast = outcome(engine="reference", **values), outcome(**values)
+    assert slow["lock_held_ns"] == pytest.approx(fast["lock_held_ns"])
+    assert fast["lock_held_ns"] == pytest.approx(1026 * 9_650 + 2 * (750 + 8 * 1_100))
+
+
+def test_an_engine_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ValueError, match="auto, reference, expected"):
+        outcome(engine="fast")
+
+
 def test_a_time_slice_ends_a_hold() -> None:
     found = outcome(memslot_gib=1.0, timeslice_ns=100_000.0, flush="f0")
     # need_resched() after 100 us is seen at the 11th check: 11 * 9650 = 106,150 ns.
