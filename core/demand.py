@@ -120,8 +120,7 @@ def demand_of(workload: Workload) -> Demand:
     """
     slots = [mapping(workload, slot) for slot in range(workload.nr_memslots)]
     heads, demand = _round(workload, slots, filled=False)
-    budget = max_mmu_pages(workload.nr_memslots * workload.nr_huge_pages * SPTES_PER_PAGE)
-    budget -= MIN_FREE_MMU_PAGES + sum(_parent_pages(slot, workload) for slot in slots)
+    budget = _budget(workload, slots)
     exhausted = demand.nr_created >= budget
     if exhausted:
         demand = _out_of_pages(workload, demand, heads, max(budget, 0))
@@ -133,6 +132,46 @@ def demand_of(workload: Workload) -> Demand:
         walked = demand.nr_walked * workload.rounds
         return replace(demand, nr_enospc=demand.nr_enospc + again, nr_walked=walked)
     return _followed_by(demand, later, workload.rounds - 1)
+
+
+def has_prefixes(workload: Workload) -> bool:
+    """Are the splits of smaller memslots the first ones of this one? Not where 1G pages are split
+    before all others, nor where memslots or rounds follow each other."""
+    return not workload.ratio_1g and workload.rounds == 1 and workload.nr_memslots == 1
+
+
+def prefix(demand: Demand, drawn: Workload, size: int) -> Demand | None:
+    """The demand of a memslot of `size` huge pages, as views of that of the larger `drawn`.
+
+    Draws depend on the page alone, so the splits of a smaller memslot come first among those of a
+    larger one (`has_prefixes`). None where shadow pages run out: then the size matters.
+    """
+    if demand.nr_enospc:
+        return None
+    smaller = replace(drawn, nr_huge_pages=size)
+    slot = mapping(drawn, 0)
+    slot = replace(slot, size=size, aliased=slot.aliased[: np.searchsorted(slot.aliased, size)])
+    splits = size + slot.aliased.size * (drawn.alias_degree - 1)
+    taken = int(np.searchsorted(demand.desc_at, splits))
+    found = replace(
+        demand,
+        nr_splits=splits,
+        nr_paged=splits,
+        reuse=demand.reuse[: np.searchsorted(demand.reuse, splits)],
+        desc_at=demand.desc_at[:taken],
+        desc_sum=demand.desc_sum[: taken + 1],
+        breaks=demand.breaks[: np.searchsorted(demand.breaks, splits)],
+        nr_huge_sptes=_huge_sptes(slot, smaller),
+        nr_walked=size,
+    )
+    return found if found.nr_created < _budget(smaller, [slot]) else None
+
+
+def _budget(workload: Workload, slots: list[Mapping]) -> int:
+    """Shadow pages that the splits may make before they run out."""
+    pages = workload.nr_memslots * workload.nr_huge_pages * SPTES_PER_PAGE
+    used = sum(_parent_pages(slot, workload) for slot in slots)
+    return max_mmu_pages(pages) - MIN_FREE_MMU_PAGES - used
 
 
 def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Heads, Demand]:

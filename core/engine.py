@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.constants import HUGE_PAGES_PER_GIB, SPTES_PER_PAGE
 from core.cost import Cost
-from core.demand import Demand, demand_of
+from core.demand import Demand, demand_of, has_prefixes, prefix
 from core.expected import expected, refusal
 from core.geometry import full_bytes, standing_bytes
 from core.machine import machine
@@ -26,13 +26,13 @@ Columns = Mapping[str, NDArray[Any]]
 Rows = NDArray[np.intp]
 Values = dict[str, Any]
 
-WORKLOAD: Final = (
-    "memslot_gib", "alias_ratio", "alias_degree", "distinct_role_ratio", "ratio_1g", "placement",
+FAMILY: Final = (
+    "alias_ratio", "alias_degree", "distinct_role_ratio", "ratio_1g", "placement",
     "seed", "path", "pte_list_ext", "kernel", "caller", "clear_chunk_gib", "rounds", "nr_memslots",
 )  # fmt: skip
-"""Parameters that demand depends on."""
+"""Parameters that demand depends on, but for `memslot_gib`: a smaller memslot is a prefix."""
 
-_SAME_NAME: Final = tuple(f.name for f in fields(Workload) if f.name in WORKLOAD)
+_SAME_NAME: Final = tuple(f.name for f in fields(Workload) if f.name in FAMILY)
 
 COST: Final = tuple(field.name for field in fields(Cost))
 
@@ -71,16 +71,20 @@ def outcomes(
         raise ValueError(f"engine={engine!r}: choose one of {', '.join(ENGINES)}")
     table = {o.name: np.zeros(n, np.int64 if o.kind is int else np.float64) for o in OUTCOMES}
     table["engine"] = np.full(n, "", "U16")
-    for workload, rows in _groups(points, WORKLOAD, np.arange(n)):
-        demand = None if engine == "expected" else _demand(workload, recordings or {})
-        for group, part in _groups(points, GROUP, rows):
-            capacities, where = np.unique(points["desc_capacity"][part], return_inverse=True)
-            if demand is None:
-                columns = _foreseen(workload, group, capacities)
-            else:
-                columns = _replayed(demand, workload, group, capacities, engine)
-            for name, column in columns.items():
-                table[name][part] = np.broadcast_to(column, capacities.shape)[where]
+    for family, members in _groups(points, FAMILY, np.arange(n)):
+        largest = points["memslot_gib"][members].max().item()
+        for size, rows in _groups(points, ("memslot_gib",), members):
+            workload = family | size
+            foreseen = engine == "expected"
+            demand = None if foreseen else _demand(workload, largest, recordings or {})
+            for group, part in _groups(points, GROUP, rows):
+                capacities, where = np.unique(points["desc_capacity"][part], return_inverse=True)
+                if demand is None:
+                    columns = _foreseen(workload, group, capacities)
+                else:
+                    columns = _replayed(demand, workload, group, capacities, engine)
+                for name, column in columns.items():
+                    table[name][part] = np.broadcast_to(column, capacities.shape)[where]
     return table
 
 
@@ -110,10 +114,15 @@ def _varies(column: NDArray[Any]) -> bool:
     return column.strides[0] != 0 and bool((column != column[0]).any())
 
 
-def _demand(values: Values, recordings: Mapping[str, str]) -> Demand:
+def _demand(values: Values, largest: float, recordings: Mapping[str, str]) -> Demand:
+    """Demand of one workload, of which memslots of up to `largest` GiB are asked for too."""
     if values["path"]:
         raise NotImplementedError
-    return _cached_demand(workload_of(values))
+    workload = workload_of(values)
+    drawn = workload_of(values | {"memslot_gib": largest})
+    shorter = drawn != workload and has_prefixes(workload)
+    found = prefix(_cached_demand(drawn), drawn, workload.nr_huge_pages) if shorter else None
+    return found or _cached_demand(workload)
 
 
 def workload_of(values: Mapping[str, Any]) -> Workload:

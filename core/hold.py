@@ -5,6 +5,24 @@ from numba import njit
 
 
 @njit(cache=True)
+def first_from(ascending, start, bound):  # type: ignore[no-untyped-def]
+    """Index of the first element from `start` on that is at least `bound`: a galloping search, so
+    a walk along many bounds costs little where they lie close and little where they lie apart."""
+    low, step = start, 1
+    while low + step <= ascending.size and ascending[low + step - 1] < bound:
+        low += step
+        step *= 2
+    high = min(low + step - 1, ascending.size)
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < bound:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True)
 def hold_times(  # type: ignore[no-untyped-def]
     desc_at, desc_sum, reuse, nonleaf, nr_splits, drops, breaks, held
 ):
@@ -30,12 +48,9 @@ def hold_times(  # type: ignore[no-untyped-def]
             cut = drops[i]
         if j < breaks.size and breaks[j] < cut:
             cut = breaks[j]
-        while event < desc_at.size and desc_at[event] < cut:
-            event += 1
-        while reused < reuse.size and reuse[reused] < cut:
-            reused += 1
-        while flushed < nonleaf.size and nonleaf[flushed] < cut:
-            flushed += 1
+        event = first_from(desc_at, event, cut)
+        reused = first_from(reuse, reused, cut)
+        flushed = first_from(nonleaf, flushed, cut)
         now = held[0] * cut - held[1] * reused + held[2] * desc_sum[event] + held[3] * flushed
         if now > before:
             holds[count] = now - before

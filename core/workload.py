@@ -5,6 +5,7 @@ ratio keeps the aliased pages of a smaller one, and any page can be drawn again 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -126,8 +127,9 @@ class Mapping:
     """(b,): 1G pages with more than one mapping."""
 
 
+@lru_cache(maxsize=2)
 def mapping(workload: Workload, slot: int) -> Mapping:
-    """Draw the mappings of memslot `slot`."""
+    """Draw the mappings of memslot `slot`. The last ones are kept: prefixes look at them again."""
     size = workload.nr_huge_pages
     first = slot * size
     seed, ratio, placement = workload.seed, workload.alias_ratio, workload.placement

@@ -1,9 +1,13 @@
 """Derived: what splits take, with the arithmetic beside each number."""
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from core.demand import demand_of
+from core.demand import Demand, demand_of, prefix
 from core.workload import ALIASED_2M, Workload, drawn
 
 
@@ -72,6 +76,28 @@ def test_a_second_round_over_a_1g_page_is_one_split_that_finds_non_leaf_entries(
     demand = demand_of(Workload(512, ratio_1g=1, rounds=2))
     assert demand.nr_splits == 513 + 1
     assert demand.nonleaf.tolist() == [513]
+
+
+@given(
+    st.integers(1, 3000),
+    st.integers(1, 3000),
+    st.sampled_from([2, 5, 11, 17]),
+    st.sampled_from([0, 0.3, 1.0]),
+    st.sampled_from([0, 100]),
+    st.sampled_from([0.1, 1.0]),
+)
+def test_a_smaller_memslot_is_the_beginning_of_a_larger_one(
+    one: int, other: int, degree: int, distinct: float, chunk: int, ratio: float
+) -> None:
+    size, largest = sorted((one, other))
+    drawn = Workload(largest, ratio, degree, distinct, clear_chunk=chunk, seed=one)
+    want = demand_of(replace(drawn, nr_huge_pages=size))
+    found = prefix(demand_of(drawn), drawn, size)
+    if found is not None:
+        for field in fields(Demand):
+            assert np.array_equal(getattr(found, field.name), getattr(want, field.name)), field.name
+    else:
+        assert demand_of(drawn).nr_enospc or degree >= 11  # only where shadow pages run out
 
 
 def test_memslots_are_split_one_after_the_other() -> None:

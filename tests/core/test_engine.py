@@ -213,3 +213,12 @@ def test_the_story_of_a_point_that_depends_on_time_is_refused() -> None:
 def test_a_point_names_the_workload_it_means() -> None:
     point = {name: column[0].item() for name, column in points(caller="clear").items()}
     assert workload_of(point) == Workload(nr_huge_pages=32768, clear_chunk=512)
+
+
+def test_sizes_swept_together_equal_sizes_swept_alone() -> None:
+    values = {"alias_ratio": 0.1, "alias_degree": 3, "distinct_role_ratio": 0.5}
+    sizes = np.array([4.0, 0.5, 1.0, 3.25])
+    together = outcomes(points(4, memslot_gib=sizes, **values))
+    for i, size in enumerate(sizes.tolist()):
+        alone = outcome(memslot_gib=size, **values)
+        assert {name: column[i] for name, column in together.items()} == alone
