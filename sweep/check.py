@@ -6,6 +6,7 @@ breaks a rule. Nothing runs before every file has been checked.
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +14,13 @@ import typer
 
 if TYPE_CHECKING:
     from sweep.conform import Report
+    from sweep.recorded import TraceReport
 
-app = typer.Typer(no_args_is_help=True, help="Check the engines against recorded behaviour.")
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Check the engines against recorded behaviour.",
+)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
@@ -67,9 +73,98 @@ def _golden_tables(report: "Report") -> None:
         console.print("first difference:", json.dumps(report.first_difference), soft_wrap=True)
 
 
+Kernel = Annotated[
+    str | None,
+    typer.Option(help="v6_1 (to 6.3) or v6_12 (from 6.4). Default: the .json says, else v6_12."),
+]
+Task = Annotated[
+    str | None, typer.Option(help="The VM: the task that splits, as `comm-pid` or thread group.")
+]
+
+
+@app.command()
+def trace(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Recordings (ftrace, trace-cmd, perf), folders.")
+    ],
+    kernel: Kernel = None,
+    task: Task = None,
+    as_json: Json = False,
+) -> None:
+    """Recorded lock drops and splits against those predicted, from the trace and from its .json."""
+    from sweep.recorded import check_trace, trace_files
+
+    layout = _layout(kernel)
+    reports = [check_trace(path, layout, task) for path in trace_files(paths)]
+    if as_json:
+        agreed = sum(report.agrees for report in reports)
+        _print({"recordings": len(reports), "agreed": agreed, "each": list(map(asdict, reports))})
+    else:
+        _trace_tables(reports)
+    raise typer.Exit(0 if all(report.agrees for report in reports) else 1)
+
+
+def _layout(kernel: str | None) -> str | None:
+    from core.patterns import KERNELS
+
+    if kernel is not None and kernel not in KERNELS:
+        raise typer.BadParameter(
+            f"{kernel!r}: choose {' or '.join(KERNELS)}", param_hint="--kernel"
+        )
+    return kernel
+
+
+def _trace_tables(reports: "list[TraceReport]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title="lock drops: recorded, and predicted from the recording alone")
+    table.add_column("recording", no_wrap=True)
+    for name in ("splits", "-28", "-11", "predicted", "extra", "missed", "by .json", "agrees"):
+        table.add_column(name, justify="right")
+    for r in reports:
+        counts = (r.recorded["splits"], r.recorded["enospc"], r.recorded["eagain"])
+        found = (r.alone["explained"], len(r.alone["extra"]), len(r.alone["missed"]))
+        beside = "-" if r.workload is None else r.workload["predicted"]
+        cells = (Path(r.file).name, *counts, *found, beside, "yes" if r.agrees else "NO")
+        table.add_row(*map(str, cells))
+    console.print(table)
+    for r in reports:
+        for note in r.notes:
+            console.print(f"{r.file}: {note}", soft_wrap=True)
+        for part in filter(None, (r.alone, r.workload)):
+            if part["first_difference"]:
+                console.print(f"{r.file}: {json.dumps(part['first_difference'])}", soft_wrap=True)
+    agreed = sum(r.agrees for r in reports)
+    extra = sum(len(r.alone["extra"]) for r in reports)
+    console.print(
+        f"{agreed} of {len(reports)} recordings agree; {extra} lock drops needed no top-up"
+    )
+
+
+@app.command("calibrate")
+def calibrate_command(
+    path: Annotated[Path, typer.Argument(metavar="TRACE", help="A recording of your own machine.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Cost group file to write.")],
+    kernel: Kernel = None,
+    task: Task = None,
+) -> None:
+    """Measure the cost of splits and lock drops: a file for `sweep cost=NAME`."""
+    from sweep.recorded import calibration, cost_file
+
+    found = calibration(path, _layout(kernel) or "v6_12", task)
+    text = cost_file(path, found)
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise typer.BadParameter(f"{output}: {error.strerror}", param_hint="--output") from error
+    print(text, end="")
+
+
 def main() -> None:
     """Entry point. Turns bad input into exit code 2 and one message."""
-    from core.files import InputError
+    from core.trace import InputError
 
     try:
         app()

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from core.files import InputError, read_lines
 from core.reference import Event, run_reference
 from core.scenario import Scenario, ScenarioError, parse_scenario
+from core.trace import InputError
+from sweep.inputs import read_lines
 
 KERNELS: Final = {"6.1": "v6_1", "6.12": "v6_12"}
 FAMILIES: Final = (

@@ -9,16 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
+from core.trace import InputError
+
 MAX_LINE: Final = 1 << 26
 MAX_TEXT: Final = 1 << 34
 GZIP_MAGIC: Final = b"\x1f\x8b"
-
-
-class InputError(ValueError):
-    """A file that cannot be read or breaks a rule: `FILE:LINE: what, rule.`"""
-
-    def __init__(self, path: Path | str, line: int, text: str) -> None:
-        super().__init__(f"{path}:{line}: {text}" if line else f"{path}: {text}")
 
 
 def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,150 @@
+"""Predict a recording's lock drops from the recording alone.
+
+Its splits and get_page events give what each split took; from that and the cache sizes follows when
+mmu_lock had to be dropped. Each recorded -11 is then one that the caches explain, or an extra one:
+need_resched() or a vCPU that waited.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from core import constants as k
+from core.recording import Recording
+from core.scenario import Scenario
+from core.trace import Attempt, Trace
+from core.walk import Demand, demand_of
+
+SEARCH: int = 2000
+"""Attempts that are looked at to find out how full warm caches were."""
+
+
+@dataclass
+class Prediction:
+    """`explained` and `extra` recorded -11s, and `missed` ones that the caches would have needed.
+
+    `levels` are the objects cached at the start: (descriptors, pages). `refills` are the objects
+    that each recorded -11 allocated, in that order.
+    """
+
+    attempts: int
+    splits: int
+    explained: int
+    extra: list[int]
+    missed: list[int]
+    levels: tuple[int, int]
+    refills: list[tuple[int, int]]
+    first_difference: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing was missed and the splits are those of the rebuilt workload."""
+        return self.first_difference is None
+
+
+def predict(trace: Trace, recording: Recording, scenario: Scenario, kernel: str) -> Prediction:
+    """Compare the first walk of a recording with its rebuilt `scenario` on `kernel`."""
+    seen = [a for a, r in zip(recording.attempts, recording.rounds, strict=True) if r == 0]
+    stop = min((i for i, a in enumerate(seen) if _unpredictable(a, trace)), default=len(seen))
+    notes = [] if stop == len(seen) else [f"{len(seen) - stop} attempts are not compared"]
+    seen = seen[:stop]
+    demand = demand_of(scenario, kernel)
+    levels = _start_levels(seen, demand, scenario)
+    extra, missed, refills = _replay(seen, demand, scenario, *levels)
+    recorded = sum(a.errno == k.EAGAIN for a in seen)
+    splits = [a for a in seen if a.errno == 0]
+    difference = _structure(splits, demand)
+    unmarked = [i for i in extra if _topup_seen(seen[i], scenario)]
+    for what, at in (("no lock drop was recorded", missed), ("a cache was short", unmarked)):
+        if at and difference is None:
+            difference = {"line": seen[at[0]].line, "what": what, "number": len(at)}
+    if len(splits) < len(demand.desc) and stop == len(recording.attempts):
+        notes.append(f"ends {len(demand.desc) - len(splits)} splits before the walk does")
+    return Prediction(
+        attempts=len(seen),
+        splits=len(splits),
+        explained=recorded - len(extra),
+        extra=[seen[i].line for i in extra],
+        missed=[seen[i].line for i in missed],
+        levels=levels,
+        refills=refills,
+        first_difference=difference,
+        notes=notes,
+    )
+
+
+def _unpredictable(attempt: Attempt, trace: Trace) -> bool:
+    lost = trace.lost and attempt.line > min(trace.lost) and min(trace.lost) > 20
+    return bool(lost) or attempt.errno == k.ENOMEM
+
+
+def _topup_seen(attempt: Attempt, scenario: Scenario) -> bool:
+    """Whether kprobes saw a cache below its minimum."""
+    return any(cache.nobjs < cache.min for cache in attempt.topups)
+
+
+def _structure(splits: Sequence[Attempt], demand: Demand) -> dict[str, Any] | None:
+    if len(splits) > len(demand.desc):
+        text = f"{len(splits)} splits, of which the rebuilt workload has {len(demand.desc)}"
+        return {"line": splits[len(demand.desc)].line, "what": text}
+    for i, split in enumerate(splits):
+        made = bool(demand.created[i])
+        if split.level != demand.level[i] or (split.page and split.page.new and not made):
+            text = f"split {i}: rebuilt level {demand.level[i]}, new page {made}"
+            return {"line": split.line, "what": text}
+    return None
+
+
+def _taken(attempt: Attempt, demand: Demand, split: int) -> tuple[int, int]:
+    """Descriptors and pages that a split takes; whether its page is new is known if recorded."""
+    if split >= len(demand.desc):
+        return 0, 0
+    made = demand.created[split] if attempt.page is None else attempt.page.new
+    return int(demand.desc[split]), int(made)
+
+
+def _start_levels(seen: Sequence[Attempt], demand: Demand, scenario: Scenario) -> tuple[int, int]:
+    """Cached objects at the start: none if the first attempt drops the lock, else a best guess."""
+    if not seen or seen[0].errno != 0:
+        return 0, 0
+    grid = np.indices((scenario.desc_capacity - scenario.desc_min + 1, scenario.object_capacity))
+    starts = grid.reshape(2, -1) + np.array([[scenario.desc_min], [1]])
+    descs, pages, split = starts[0].copy(), starts[1].copy(), 0
+    wrong = np.zeros(starts.shape[1], np.int64)
+    for attempt in seen[:SEARCH]:
+        if attempt.errno == k.ENOSPC:
+            continue
+        short_desc, short_page = descs < scenario.desc_min, pages < 1
+        dropped = attempt.errno == k.EAGAIN
+        wrong += ((short_desc | short_page) != dropped) * (1 if dropped else len(seen) + 1)
+        descs[short_desc], pages[short_page] = scenario.desc_capacity, scenario.object_capacity
+        if not dropped:
+            desc, page = _taken(attempt, demand, split)
+            descs, pages, split = descs - desc, pages - page, split + 1
+    best = int(wrong.argmin())
+    return int(starts[0, best]), int(starts[1, best])
+
+
+def _replay(
+    seen: Sequence[Attempt], demand: Demand, scenario: Scenario, descs: int, pages: int
+) -> tuple[list[int], list[int], list[tuple[int, int]]]:
+    """Positions of -11s that no cache explains, and of splits that want one; refills of -11s."""
+    extra, missed, refills, split = [], [], [], 0
+    for i, attempt in enumerate(seen):
+        if attempt.errno == k.ENOSPC:
+            continue
+        before = descs, pages
+        descs = scenario.desc_capacity if descs < scenario.desc_min else descs
+        pages = scenario.object_capacity if pages < 1 else pages
+        refill = descs - before[0], pages - before[1]
+        if attempt.errno == k.EAGAIN:
+            refills.append(refill)
+            extra += [] if any(refill) else [i]
+            continue
+        missed += [i] if any(refill) else []
+        desc, page = _taken(attempt, demand, split)
+        descs, pages, split = descs - desc, pages - page, split + 1
+    return extra, missed, refills

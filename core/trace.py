@@ -1,0 +1,179 @@
+"""Recorded split attempts: ftrace's `trace` file, `trace-cmd report` and `perf script`. Text only.
+
+The tracepoint kvm_mmu_split_huge_page says gfn, SPTE, level and errno; kvm_mmu_get_page, fired just
+before, says role and whether the shadow page is new; kprobe lines `topup:` say what was cached.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from core.constants import PAGES_PER_LEVEL
+
+MAX_ATTEMPTS: Final = 1 << 24
+MAX_EVENT: Final = 400
+"""Characters before an event's name, and after."""
+ERRNOS: Final = {0: "split", -11: "EAGAIN", -12: "ENOMEM", -16: "EBUSY", -28: "ENOSPC"}
+
+_SPLIT: Final = "kvm_mmu_split_huge_page:"
+_GET_PAGE: Final = "kvm_mmu_get_page:"
+_TOPUP: Final = "topup:"
+_PREFIX: Final = re.compile(
+    r"\s*(?P<comm>\S.*?)?[-\s](?P<pid>\d{1,10})(?:/(?P<tid>\d{1,10}))?\s+"
+    r"(?:\(\s*(?P<tgid>\d{1,10}|-+)\)\s+)?(?:\[\d+\]\s+)?(?:[^\s:]{1,12}\s+)?"
+    r"(?P<time>\d{1,12}\.\d{1,9}):\s+(?:\S+:)?"
+)
+_ATTEMPT: Final = re.compile(
+    r"\s+gfn (?:0x)?(?P<gfn>[0-9a-f]{1,16}) spte (?:0x)?(?P<spte>[0-9a-f]{1,16})"
+    r" level (?P<level>\d) errno (?P<errno>-?\d{1,3})\s*"
+)
+_PAGE: Final = re.compile(
+    r".*? gfn (?:0x)?(?P<gfn>[0-9a-f]{1,16}) l(?P<level>\d) (?P<role>.*?)"
+    r" root \d+ (?:un)?sync\W+(?P<made>new|existing)\s*"
+)
+_CACHE: Final = re.compile(r"capacity=(\d{1,9}) min=(\d{1,9}) nobjs=(\d{1,9})")
+_LOST: Final = re.compile(r"LOST \d{1,18} EVENTS|\d{1,18} EVENTS DROPPED|PERF_RECORD_LOST", re.I)
+_OVERWRITTEN: Final = re.compile(r"entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})")
+_HEADER: Final = re.compile(r"# tracer:|cpus=\d+$|# os ?release : ")
+
+
+class InputError(ValueError):
+    """A file that cannot be read or breaks a rule: `FILE:LINE: what, rule.`"""
+
+    def __init__(self, name: object, line: int, text: str) -> None:
+        super().__init__(f"{name}:{line}: {text}" if line else f"{name}: {text}")
+
+
+class Page(NamedTuple):
+    """A kvm_mmu_get_page event: the child shadow page of a split."""
+
+    gfn: int
+    level: int
+    role: str
+    new: bool
+
+
+class Cached(NamedTuple):
+    """One cache as a top-up found it."""
+
+    capacity: int
+    min: int
+    nobjs: int
+
+
+class Attempt(NamedTuple):
+    """One kvm_mmu_split_huge_page event with what the same task said just before."""
+
+    line: int
+    time: float
+    task: str
+    gfn: int
+    spte: int
+    level: int
+    errno: int
+    page: Page | None
+    topups: tuple[Cached, ...]
+
+
+class Trace(NamedTuple):
+    """All attempts of a recording in order, and the lines that say events are missing."""
+
+    name: str
+    attempts: list[Attempt]
+    lost: list[int]
+
+
+class _Parser:
+    def __init__(self, name: str) -> None:
+        self.trace = Trace(name, [], [])
+        self.pages: dict[str, Page] = {}
+        self.topups: dict[str, list[Cached]] = {}
+        self.headers: dict[str, str] = {}
+        self.clock: dict[str, float] = {}
+
+    def refuse(self, line: int, text: str) -> InputError:
+        return InputError(self.trace.name, line, text)
+
+    def feed(self, line: int, text: str) -> None:
+        if (at := text.find(_SPLIT)) >= 0:
+            self.attempt(line, text, at)
+        elif (at := text.find(_GET_PAGE)) >= 0:
+            self.page(line, text, at)
+        elif (at := text.find(_TOPUP)) >= 0 and (found := _CACHE.search(text, at)):
+            task, _ = self.prefix(line, text, at)
+            self.topups.setdefault(task, []).append(Cached(*map(int, found.groups())))
+        elif self.tells_loss(text[:MAX_EVENT]):
+            self.trace.lost.append(line)
+        elif header := _HEADER.match(text):
+            self.header(line, header[0], text)
+
+    def tells_loss(self, text: str) -> bool:
+        written = _OVERWRITTEN.search(text)
+        return bool(_LOST.search(text) or (written and int(written[1]) < int(written[2])))
+
+    def header(self, line: int, kind: str, text: str) -> None:
+        kind = kind.rstrip("0123456789")
+        if kind in self.headers:
+            rule = (
+                f"a second header {text[:60]!r}: two recordings in one file, maybe of two kernels"
+            )
+            raise self.refuse(line, f"{rule}; give them one by one")
+        self.headers[kind] = text
+
+    def prefix(self, line: int, text: str, at: int) -> tuple[str, float]:
+        """(task, time) of an event whose name starts at `at`. A thread group counts as one task."""
+        found = _PREFIX.fullmatch(text, 0, at) if max(at, len(text) - at) <= MAX_EVENT else None
+        if found is None:
+            rule = "need `comm-pid [cpu] flags time: event` or `comm pid [cpu] time: event`"
+            raise self.refuse(line, f"{text[:60]!r}: cannot tell task and time; {rule}")
+        group = found["tgid"] if found["tgid"] and found["tgid"].isdigit() else None
+        if group or found["tid"]:
+            return f"{group or found['pid']}", float(found["time"])
+        return f"{(found['comm'] or '').strip()}-{found['pid']}", float(found["time"])
+
+    def page(self, line: int, text: str, at: int) -> None:
+        task, _ = self.prefix(line, text, at)
+        if found := _PAGE.fullmatch(text, at + len(_GET_PAGE)):
+            level = int(found["level"])
+            self.pages[task] = Page(
+                int(found["gfn"], 16), level, found["role"], found["made"] == "new"
+            )
+
+    def attempt(self, line: int, text: str, at: int) -> None:
+        task, time = self.prefix(line, text, at)
+        found = _ATTEMPT.fullmatch(text, at + len(_SPLIT))
+        if found is None:
+            rule = "need `gfn HEX spte HEX level N errno N`; the line is damaged or cut"
+            raise self.refuse(line, f"{text[at : at + 80]!r}: {rule}")
+        gfn, level, errno = int(found["gfn"], 16), int(found["level"]), int(found["errno"])
+        if level not in (2, 3) or gfn % PAGES_PER_LEVEL[level] or gfn >= 1 << 40:
+            rule = "a huge page has level 2 or 3, and its gfn is a multiple of its size under 2^40"
+            raise self.refuse(line, f"gfn {gfn:x} level {level}: {rule}")
+        if errno not in ERRNOS:
+            raise self.refuse(line, f"errno {errno}: a split ends with one of {sorted(ERRNOS)}")
+        if time < self.clock.get(task, 0.0):
+            raise self.refuse(line, f"time goes back to {time} in task {task}: two recordings")
+        if len(self.trace.attempts) >= MAX_ATTEMPTS:
+            raise self.refuse(line, f"over {MAX_ATTEMPTS} split attempts: split the file")
+        self.clock[task] = time
+        page = self.pages.pop(task, None)
+        if page is not None and (page.gfn, page.level, errno) != (gfn, level - 1, 0):
+            page = None
+        topups = tuple(self.topups.pop(task, ()))
+        spte = int(found["spte"], 16)
+        seen = Attempt(line, time, task, gfn, spte, level, errno, page, topups)
+        self.trace.attempts.append(seen)
+
+
+def parse_trace(lines: Iterable[tuple[int, str]], name: str) -> Trace:
+    """Split attempts in the text of a recording; `lines` are (number from 1, text without end).
+
+    Raises InputError (file, line, rule) for a damaged event, a second header, time going back, or
+    if there is no split attempt at all.
+    """
+    parser = _Parser(name)
+    for number, text in lines:
+        parser.feed(number, text)
+    if not parser.trace.attempts:
+        raise parser.refuse(0, f"no {_SPLIT[:-1]} event: record kvmmmu:kvm_mmu_split_huge_page")
+    return parser.trace

@@ -1,0 +1,168 @@
+"""Contract: what `sweep-check` prints and how it exits; captured: goldens and recordings."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parents[1] / "data"
+GOLDENS = DATA / "golden" / "public.jsonl.gz"
+TRACES = DATA / "traces"
+
+
+def check(*words, code=0):
+    """Run the command; returns its standard output and error."""
+    run = subprocess.run(
+        [sys.executable, "-m", "sweep.check", *map(str, words)], capture_output=True, text=True
+    )
+    assert run.returncode == code, run.stdout + run.stderr
+    return run.stdout, run.stderr
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """The smallest goldens of each family, as a plain file."""
+    lines = gzip.decompress(GOLDENS.read_bytes()).decode().splitlines()
+    path = tmp_path_factory.mktemp("golden") / "few.jsonl"
+    path.write_text("\n".join(sorted(lines, key=len)[:60]) + "\n")
+    return path
+
+
+def altered(few, tmp_path, number, change):
+    lines = few.read_text().splitlines()
+    row = json.loads(lines[number])
+    change(row)
+    lines[number] = json.dumps(row)
+    path = tmp_path / "altered.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_goldens_that_agree_are_counted_by_family_and_engine(few):
+    found = json.loads(check("golden", few, "--json")[0])
+    assert (found["scenarios"], found["agrees"], found["first_difference"]) == (60, True, None)
+    engines = [engine for each in found["families"].values() for engine in each]
+    assert {"fast", "reference", "fast path: reference ran"} == set(engines)
+    agreed = sum(each["reference"]["agreed"] for each in found["families"].values())
+    assert agreed == 60
+    assert "reference: 60 of 60 agree" in check("golden", few)[0]
+
+
+def test_a_wrong_event_is_shown_with_its_neighbours(few, tmp_path):
+    def wrong(row):
+        row["expected"]["events"][3][4] += 1
+
+    path = altered(few, tmp_path, 59, wrong)
+    found = json.loads(check("golden", path, "--json", code=1)[0])["first_difference"]
+    assert (found["where"], found["event"], found["engine"]) == (f"{path}:60", 3, "reference")
+    assert found["expected"][2][4] == found["got"][2][4] + 1
+    assert len(found["got"]) == 5
+    assert "first difference" in check("golden", path, code=1)[0]
+
+
+def test_a_wrong_total_is_charged_to_both_engines(few, tmp_path):
+    def wrong(row):
+        row["expected"]["totals"]["desc_used"] += 1
+
+    report = json.loads(check("golden", altered(few, tmp_path, 0, wrong), "--json", code=1)[0])
+    assert report["first_difference"]["total"] == "desc_used"
+    differed = [e["differed"] for each in report["families"].values() for e in each.values()]
+    assert sum(differed) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: row["scenario"].update(colour=1), "colour = 1: unknown field"),
+        (lambda row: row.update(kernel="5.4"), "kernel '5.4': choose 6.1, 6.12"),
+        (lambda row: row.update(more=1), "need an object of scenario, kernel and expected"),
+        (lambda row: row["expected"].pop("totals"), "expected needs events"),
+        (lambda row: row["expected"].update(events=[[1, 2]]), "must be lists of 11 numbers"),
+    ],
+)
+def test_a_golden_that_breaks_a_rule_is_refused_before_anything_runs(
+    few, tmp_path, change, message
+):
+    path = altered(few, tmp_path, 20, change)
+    out, error = check("golden", few, path, code=2)
+    assert (out, error.startswith(f"sweep-check: {path}:21: ")) == ("", True)
+    assert message in error
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"scenario": \n', ":1: no JSON at column"),
+        (b"[" * 100_000 + b"\n", ":1: no JSON that can be read"),
+        (b"\xff\xfe\n", ":1: byte 0 is not UTF-8"),
+        (b"{}", ":1: the last line has no end"),
+        (gzip.compress(b"\n" * 100_000)[:-9], "broken gzip"),
+        (b"9" * 5000 + b"\n", ":1: no JSON that can be read"),
+    ],
+)
+def test_a_damaged_golden_file_is_refused_with_file_and_line(tmp_path, content, message):
+    path = tmp_path / "damaged.jsonl"
+    path.write_bytes(content)
+    assert message in check("golden", path, code=2)[1]
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    assert "No such file" in check("golden", tmp_path / "none", code=2)[1]
+    assert "No such file" in check("trace", tmp_path / "none", code=2)[1]
+
+
+def test_all_recordings_are_predicted_from_their_workload_and_from_themselves():
+    found = json.loads(check("trace", TRACES, "--json")[0])
+    assert (found["recordings"], found["agreed"]) == (34, 34)
+    extra = {
+        Path(e["file"]).name: e["alone"]["extra"] for e in found["each"] if e["alone"]["extra"]
+    }
+    # The CPU hog made need_resched() true once; the .json marks it as needing no top-up.
+    assert {name: len(lines) for name, lines in extra.items()} == {"6.1-e_hog.trace.gz": 1}
+    assert all(e["workload"]["extra"] == e["alone"]["extra"] for e in found["each"])
+    assert sum(e["recorded"]["eagain"] for e in found["each"]) == sum(
+        e["alone"]["explained"] + len(e["alone"]["extra"]) for e in found["each"]
+    )
+
+
+def test_a_recording_that_contradicts_its_workload_exits_1(tmp_path):
+    described = json.loads((TRACES / "6.12-dro.json").read_text())
+    described["maps"][0][4] = "RX"  # both aliases of the first page are read-only now
+    (tmp_path / "6.12-dro.json").write_text(json.dumps(described) + "\n")
+    (tmp_path / "6.12-dro.trace.gz").write_bytes((TRACES / "6.12-dro.trace.gz").read_bytes())
+    out, _ = check("trace", tmp_path, code=1)
+    assert "NO" in out
+    assert "new or existing shadow page" in out
+
+
+def test_a_description_without_its_fields_is_refused(tmp_path):
+    (tmp_path / "a.trace.gz").write_bytes((TRACES / "6.12-a.trace.gz").read_bytes())
+    (tmp_path / "a.json").write_text("{}\n")
+    assert "a.json: need kernel, memslot" in check("trace", tmp_path, code=2)[1]
+
+
+def test_calibration_writes_a_cost_group_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    out, _ = check("calibrate", TRACES / "6.12-e.trace.gz", "-o", path)
+    assert path.read_text() == out
+    assert "defaults:\n  - default\nsplit_ns: " in out
+    assert "[measured]" in out
+
+
+def test_a_recording_too_short_to_calibrate_is_refused_with_the_reason(tmp_path):
+    path = tmp_path / "mine.yaml"
+    _, error = check("calibrate", TRACES / "6.12-hs.trace.gz", "-o", path, code=2)
+    assert "16 such splits that took time: need at least 20" in error
+    assert not path.exists()
+
+
+def test_help_loads_neither_ray_nor_numba():
+    probe = "import sys; from sweep.check import main; sys.argv=['sweep-check','--help']\n"
+    probe += "try: main()\nexcept SystemExit: print({'ray','numba'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert run.stdout.endswith("set()\n")
+    for word in ("golden", "trace", "calibrate"):
+        assert word in run.stdout
