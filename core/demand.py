@@ -6,19 +6,16 @@ in arch/x86/kvm/mmu/mmu.c: rmap heads of level 3, then of level 2, each emptied 
 """
 
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
+from core.order import FILLED, NONE, OWN, Heads, Ints, heads_of, is_own, joined, role_draws
 from core.patterns import removal_order, takes_descriptor
-from core.workload import ROLE, Mapping, Workload, mapping, mix, stream_key, threshold
-
-Ints = NDArray[np.int64]
-
-NONE: Ints = np.empty(0, np.int64)
+from core.workload import Mapping, Workload, mapping
 
 
 @dataclass(frozen=True)
@@ -71,54 +68,13 @@ class Demand:
         return int(np.diff(self.desc_sum).max(initial=0))
 
 
-DRAWN, OWN, FILLED = 0, 1, 2
-"""Kinds of heads: aliases draw their roles, all have their own, or shadow pages have children."""
-
-
-@dataclass(frozen=True)
-class Heads:
-    """Rmap heads in walk order. Only those that are not one fresh SPTE are listed."""
-
-    count: int
-    at: Ints
-    """(h,) ascending: positions of the listed heads among all."""
-    page: Ints
-    """(h,) number of the huge page (2 MiB units) that its roles are drawn by."""
-    length: Ints
-    """(h,) SPTEs in the head."""
-    kind: Ints
-    """(h,) DRAWN, OWN or FILLED."""
-    breaks: Ints
-    """(b,) heads before which the caller lets go of mmu_lock."""
-    giants: Ints
-    """(g,) positions of the level-3 heads."""
-
-    @cached_property
-    def starts(self) -> Ints:
-        """(h,) the split with which each listed head begins."""
-        extra = self.length - 1
-        return self.at + np.cumsum(extra) - extra
-
-    def split_of(self, heads: Ints) -> Ints:
-        """The split with which each of `heads` begins, were there no end to shadow pages."""
-        extra: Ints = np.concatenate([[0], np.cumsum(self.length - 1)])
-        return np.asarray(heads + extra[np.searchsorted(self.at, heads)])
-
-    def done_before(self, split: int) -> int:
-        """Heads that are empty before `split`."""
-        listed = int(np.searchsorted(self.starts, split, "right")) - 1
-        if listed < 0:
-            return split
-        beyond = split - int(self.starts[listed] + self.length[listed])
-        return int(self.at[listed]) + max(beyond + 1, 0)
-
-
-def demand_of(workload: Workload) -> Demand:
+def demand_of(workload: Workload, slots: list[Mapping] | None = None) -> Demand:
     """The splits of a whole workload: all memslots, all rounds, one after the other.
 
-    O(huge pages) time, memory for the aliased pages alone.
+    `slots` are its mappings if they are not to be drawn. O(huge pages) time, memory for the aliased
+    pages alone.
     """
-    slots = [mapping(workload, slot) for slot in range(workload.nr_memslots)]
+    slots = slots or [mapping(workload, slot) for slot in range(workload.nr_memslots)]
     heads, demand = _round(workload, slots, filled=False)
     budget = _budget(workload, slots)
     exhausted = demand.nr_created >= budget
@@ -150,8 +106,9 @@ def prefix(demand: Demand, drawn: Workload, size: int) -> Demand | None:
         return None
     smaller = replace(drawn, nr_huge_pages=size)
     slot = mapping(drawn, 0)
-    slot = replace(slot, size=size, aliased=slot.aliased[: np.searchsorted(slot.aliased, size)])
-    splits = size + slot.aliased.size * (drawn.alias_degree - 1)
+    kept = int(np.searchsorted(slot.aliased, size))
+    slot = replace(slot, size=size, aliased=slot.aliased[:kept], lengths=slot.lengths[:kept])
+    splits = size + kept * (drawn.alias_degree - 1)
     taken = int(np.searchsorted(demand.desc_at, splits))
     found = replace(
         demand,
@@ -161,7 +118,7 @@ def prefix(demand: Demand, drawn: Workload, size: int) -> Demand | None:
         desc_at=demand.desc_at[:taken],
         desc_sum=demand.desc_sum[: taken + 1],
         breaks=demand.breaks[: np.searchsorted(demand.breaks, splits)],
-        nr_huge_sptes=_huge_sptes(slot, smaller),
+        nr_huge_sptes=_huge_sptes(slot),
         nr_walked=size,
     )
     return found if found.nr_created < _budget(smaller, [slot]) else None
@@ -170,23 +127,20 @@ def prefix(demand: Demand, drawn: Workload, size: int) -> Demand | None:
 def _budget(workload: Workload, slots: list[Mapping]) -> int:
     """Shadow pages that the splits may make before they run out."""
     pages = workload.nr_memslots * workload.nr_huge_pages * SPTES_PER_PAGE
-    used = sum(_parent_pages(slot, workload) for slot in slots)
+    used = sum(_parent_pages(slot) for slot in slots)
     return max_mmu_pages(pages) - MIN_FREE_MMU_PAGES - used
 
 
 def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Heads, Demand]:
-    """One pass over every memslot, as if shadow pages never ran out.
-
-    `filled`: a later round, in which every shadow page exists. Those of 2M pages have lost their
-    children when dirty logging was switched off; those of 1G pages still point to the former.
-    """
-    heads = _joined([_heads(slot, workload, filled) for slot in slots])
+    """One pass over every memslot, as if shadow pages never ran out. `filled`: `heads_of`."""
+    heads = joined([heads_of(slot, workload, filled) for slot in slots])
     desc_at, desc, reuse = _splits_of(
         heads.starts, heads.page, heads.length, heads.kind,
-        *_lists(workload.alias_degree, workload.kernel, workload.pte_list_ext), *_roles(workload),
+        *_lists(int(heads.length.max(initial=1)), workload.kernel, workload.pte_list_ext),
+        *role_draws(workload),
     )  # fmt: skip
     nr_splits = int(heads.count + (heads.length - 1).sum())
-    giant = _splits_in(heads, heads.giants)
+    giant = heads.splits_in(heads.giants)
     return heads, Demand(
         nr_splits=nr_splits,
         nr_paged=0 if filled else nr_splits,
@@ -194,109 +148,10 @@ def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Head
         desc_at=desc_at,
         desc_sum=np.concatenate([[0], np.cumsum(desc)]),
         breaks=heads.split_of(heads.breaks),
-        nr_huge_sptes=sum(_huge_sptes(slot, workload) for slot in slots),
+        nr_huge_sptes=sum(_huge_sptes(slot) for slot in slots),
         giant=giant,
         nr_walked=workload.nr_memslots * workload.nr_huge_pages,
         nonleaf=giant if filled else NONE,
-    )
-
-
-def _heads(slot: Mapping, workload: Workload, filled: bool) -> Heads:
-    """The rmap heads of one memslot, in walk order."""
-    walk = Walk(slot.size, slot.block, workload.clear_chunk, filled)
-    length_1g = np.where(slot.block_aliased, workload.alias_degree, 1)
-    listed = np.flatnonzero(slot.block_aliased | filled)
-    inside, views = _inside(slot, workload, length_1g, filled)
-    giants = walk.giants()
-    parts: list[tuple[Ints, Ints, Ints | int, int]] = [
-        (giants[listed], slot.block[listed], length_1g[listed], FILLED if filled else DRAWN),
-        (walk.position(slot.aliased), slot.aliased, workload.alias_degree, DRAWN),
-        (walk.position(inside), inside, views, OWN),
-    ]
-    at = np.concatenate([at for at, *_ in parts])
-    order = np.argsort(at, kind="stable") if slot.block.size else slice(None)
-    return Heads(
-        count=walk.count,
-        at=at[order],
-        page=np.concatenate([page for _, page, *_ in parts])[order] + slot.first,
-        length=np.concatenate([at * 0 + length for at, _, length, _ in parts])[order],
-        kind=np.concatenate([np.full(at.shape, kind) for at, _, _, kind in parts])[order],
-        breaks=walk.breaks(),
-        giants=giants,
-    )
-
-
-def _inside(slot: Mapping, workload: Workload, length_1g: Ints, filled: bool) -> tuple[Ints, Ints]:
-    """2M pages that several shadow pages map once their 1G page is split: (page, how many)."""
-    views = _views(slot.block + slot.first, length_1g, *_roles(workload))
-    several = np.flatnonzero((views > 1) & (not filled))
-    pages = slot.block[several, None] + np.arange(HUGE_PAGES_PER_GIB)
-    return pages.ravel(), np.repeat(views[several], HUGE_PAGES_PER_GIB)
-
-
-@dataclass(frozen=True)
-class Walk:
-    """Positions of rmap heads in the walk over one memslot of `size` 2M pages.
-
-    Enabling dirty logging (`chunk` 0) visits all level-3 heads first. Clearing it goes word by
-    word, so each level-3 head comes just before the 2M heads of its block. In a later round
-    (`filled`) the 2M heads of those blocks are empty.
-    """
-
-    size: int
-    block: Ints
-    chunk: int
-    filled: bool
-
-    @property
-    def count(self) -> int:
-        """Heads in all."""
-        return self.size + self.block.size * (1 - HUGE_PAGES_PER_GIB * self.filled)
-
-    def before(self, page: Ints) -> Ints:
-        """Heads that come before everything at or above `page`."""
-        met = np.searchsorted(self.block, page)
-        ahead = met if self.chunk else self.block.size
-        if not self.filled or self.block.size == 0:
-            return page + ahead
-        end = np.where(met > 0, self.block[met - 1] + HUGE_PAGES_PER_GIB, 0)
-        return page + ahead - met * HUGE_PAGES_PER_GIB + np.maximum(end - page, 0)
-
-    def position(self, page: Ints) -> Ints:
-        """Positions of the level-2 heads of `page`."""
-        return self.before(page) + (np.isin(page, self.block) if self.chunk else 0)
-
-    def giants(self) -> Ints:
-        """Positions of the level-3 heads."""
-        return self.before(self.block) if self.chunk else np.arange(self.block.size)
-
-    def breaks(self) -> Ints:
-        """Heads before which one ioctl ends and the next begins."""
-        if not self.chunk:
-            return NONE
-        return self.before(np.arange(self.chunk, self.size, self.chunk))
-
-
-def _splits_in(heads: Heads, some: Ints) -> Ints:
-    """All splits of `some` heads."""
-    start, end = heads.split_of(some), heads.split_of(some + 1)
-    return np.repeat(start - np.cumsum(end - start) + end - start, end - start) + np.arange(
-        int((end - start).sum())
-    )
-
-
-def _joined(slots: list[Heads]) -> Heads:
-    """Memslots one after the other; each is a call of its own, so the lock is let go in between."""
-    start = np.cumsum([0, *(heads.count for heads in slots)])
-    shifted = list(zip(slots, start[:-1], strict=True))
-    return Heads(
-        count=int(start[-1]),
-        at=np.concatenate([heads.at + by for heads, by in shifted]),
-        page=np.concatenate([heads.page for heads in slots]),
-        length=np.concatenate([heads.length for heads in slots]),
-        kind=np.concatenate([heads.kind for heads in slots]),
-        breaks=np.sort(np.concatenate([start[1:-1], *(h.breaks + by for h, by in shifted)])),
-        giants=np.concatenate([heads.giants + by for heads, by in shifted]),
     )
 
 
@@ -354,34 +209,30 @@ def _followed_by(first: Demand, later: Demand, times: int) -> Demand:
     )
 
 
-def _huge_sptes(slot: Mapping, workload: Workload) -> int:
+def _huge_sptes(slot: Mapping) -> int:
     """1G and 2M SPTEs before the first split."""
-    extra = slot.aliased.size + int(slot.block_aliased.sum())
-    whole = Walk(slot.size, slot.block, 0, filled=True).count
-    return whole + extra * (workload.alias_degree - 1)
+    lone = slot.size - HUGE_PAGES_PER_GIB * slot.block.size - slot.aliased.size
+    return lone + int(slot.lengths.sum() + slot.block_lengths.sum())
 
 
-def _parent_pages(slot: Mapping, workload: Workload) -> int:
+def _parent_pages(slot: Mapping) -> int:
     """Shadow pages in use before the first split: the tables that hold the huge SPTEs.
 
     One of level 2 for each GiB that a group of aliases maps with 2M SPTEs, one of level 3 for each
     512 GiB that it maps with 1G SPTEs. Upper levels are not modelled.
     """
-    gib = slot.aliased // HUGE_PAGES_PER_GIB
+    gib = -(-slot.size // HUGE_PAGES_PER_GIB) - slot.block.size
     region = slot.block // (HUGE_PAGES_PER_GIB * SPTES_PER_PAGE)
-    base = -(-slot.size // HUGE_PAGES_PER_GIB) - slot.block.size + _distinct(region)
-    further = _distinct(gib) + _distinct(region[slot.block_aliased])
-    return int(base + further * (workload.alias_degree - 1))
+    further = _further(slot.aliased // HUGE_PAGES_PER_GIB, slot.lengths)
+    return gib + further + _further(region, slot.block_lengths) + np.unique(region).size
 
 
-def _distinct(ascending: Ints) -> int:
-    return min(ascending.size, 1) + int(np.count_nonzero(np.diff(ascending)))
-
-
-def _roles(workload: Workload) -> tuple[np.uint64, np.uint64]:
-    """Key and limit of the draws that decide which aliases have a role of their own."""
-    key = np.uint64(stream_key(np.uint64(workload.seed), ROLE))
-    return key, threshold(workload.distinct_role_ratio)
+def _further(table: Ints, lengths: Ints) -> int:
+    """Tables of the second and later groups: where a table's longest head has n SPTEs, n - 1."""
+    if table.size == 0:
+        return 0
+    starts = np.flatnonzero(np.diff(table, prepend=-1))
+    return int((np.maximum.reduceat(lengths, starts) - 1).sum())
 
 
 @cache
@@ -392,22 +243,6 @@ def _lists(degree: int, kernel: str, ext: int) -> tuple[Ints, NDArray[np.bool_]]
     for entries in range(1, degree + 1):
         orders[entries, :entries] = removal_order(entries, kernel, ext)
     return orders, np.array([takes_descriptor(entries, ext) for entries in range(degree + 1)])
-
-
-@njit(cache=True, inline="always")
-def _is_own(key, page, alias, limit):  # type: ignore[no-untyped-def]
-    """Does this alias draw a role of its own? Alias 0 never does, the others share its role."""
-    return alias > 0 and mix(key + np.uint64(page) * np.uint64(1024) + np.uint64(alias)) < limit
-
-
-@njit(cache=True)
-def _views(page, length, key, limit):  # type: ignore[no-untyped-def]
-    """(h,) int64: different roles among the SPTEs of each head."""
-    views = np.ones(page.size, np.int64)
-    for head in range(page.size):
-        for alias in range(length[head]):
-            views[head] += _is_own(key, page[head], alias, limit)
-    return views
 
 
 @njit(cache=True)
@@ -427,7 +262,7 @@ def _splits_of(start, page, length, kind, orders, takes, key, limit):  # type: i
         shared = filled = 0
         for i in range(length[head]):
             alias = orders[length[head], i]
-            own = kind[head] == OWN or _is_own(key, page[head], alias, limit)
+            own = kind[head] == OWN or is_own(key, page[head], alias, limit)
             links = 0 if own else shared
             shared += not own
             if links or kind[head] == FILLED:

@@ -13,8 +13,9 @@ import numpy as np
 from numba import njit
 
 from core.cost import Cost
-from core.demand import Demand, Ints
+from core.demand import Demand
 from core.hold import hold_quantiles
+from core.order import Ints
 from core.replay import EXACT, TOGETHER, Replay
 from core.workload import mix, stream_key
 

@@ -15,8 +15,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from core.cost import Cost
-from core.demand import Demand, Ints
+from core.demand import Demand
 from core.hold import hold_quantiles, hold_times
+from core.order import Ints
 
 EXACT: Final = frozenset({"exact_demand", "exact_opportunistic"})
 """Policies that ask for what this split takes, instead of the worst case."""

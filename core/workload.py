@@ -121,10 +121,12 @@ class Mapping:
     size: int
     aliased: NDArray[np.int64]
     """(m,) ascending: 2M-mapped pages with more than one mapping."""
+    lengths: NDArray[np.int64]
+    """(m,): mappings of each of them."""
     block: NDArray[np.int64]
     """(b,) ascending: first pages of the GiB that 1G SPTEs map."""
-    block_aliased: NDArray[np.bool_]
-    """(b,): 1G pages with more than one mapping."""
+    block_lengths: NDArray[np.int64]
+    """(b,): mappings of each of these 1G pages."""
 
 
 @lru_cache(maxsize=2)
@@ -136,9 +138,10 @@ def mapping(workload: Workload, slot: int) -> Mapping:
     aliased = drawn(seed, ALIASED_2M, first, first + size, ratio, placement) - first
     gibs = size // HUGE_PAGES_PER_GIB
     block = drawn(seed, MAPPED_1G, slot * gibs, (slot + 1) * gibs, workload.ratio_1g)
-    block_aliased = np.zeros(block.size, bool)
+    twice = drawn(seed, ALIASED_1G, slot * gibs, (slot + 1) * gibs, ratio, placement)
+    block_lengths = np.where(np.isin(block, twice), workload.alias_degree, 1)
+    block -= slot * gibs
     if block.size:
-        twice = drawn(seed, ALIASED_1G, slot * gibs, (slot + 1) * gibs, ratio, placement)
-        block_aliased = np.isin(block, twice)
-        aliased = aliased[~np.isin(aliased // HUGE_PAGES_PER_GIB, block - slot * gibs)]
-    return Mapping(first, size, aliased, (block - slot * gibs) * HUGE_PAGES_PER_GIB, block_aliased)
+        aliased = aliased[~np.isin(aliased // HUGE_PAGES_PER_GIB, block)]
+    lengths = np.broadcast_to(np.int64(workload.alias_degree), aliased.shape)
+    return Mapping(first, size, aliased, lengths, block * HUGE_PAGES_PER_GIB, block_lengths)

@@ -27,7 +27,7 @@ def scenario(workload: Workload, **geometry: Any) -> dict[str, Any]:
     pages = [p for p in range(slot.size) if p // HUGE_PAGES_PER_GIB not in blocks]
     aliased = set(slot.aliased.tolist())
     lists = [_element(2, page, workload, page in aliased) for page in pages]
-    twice = dict(zip(slot.block.tolist(), slot.block_aliased.tolist(), strict=True))
+    twice = dict(zip(slot.block.tolist(), (slot.block_lengths > 1).tolist(), strict=True))
     lists += [_element(3, page, workload, twice[page]) for page in slot.block.tolist()]
     npages = workload.nr_huge_pages * 512
     step = 512 if workload.clear_chunk else npages

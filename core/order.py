@@ -1,0 +1,188 @@
+"""Rmap heads in the order in which the splitter meets them.
+
+Mirrors slot_handle_level_range() as kvm_shadow_mmu_try_split_huge_pages() calls it
+(arch/x86/kvm/mmu/mmu.c): heads of level 3 over the whole range, then of level 2, gfns ascending.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.constants import HUGE_PAGES_PER_GIB
+from core.workload import ROLE, Mapping, Workload, mix, stream_key, threshold
+
+Ints = NDArray[np.int64]
+
+NONE: Final[Ints] = np.empty(0, np.int64)
+
+DRAWN, OWN, FILLED = 0, 1, 2
+"""Kinds of heads: aliases draw their roles, all have their own, or shadow pages have children."""
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Rmap heads in walk order. Only those that are not one fresh SPTE are listed."""
+
+    count: int
+    at: Ints
+    """(h,) ascending: positions of the listed heads among all."""
+    page: Ints
+    """(h,) number of the huge page (2 MiB units) that its roles are drawn by."""
+    length: Ints
+    """(h,) SPTEs in the head."""
+    kind: Ints
+    """(h,) DRAWN, OWN or FILLED."""
+    breaks: Ints
+    """(b,) heads before which the caller lets go of mmu_lock."""
+    giants: Ints
+    """(g,) positions of the level-3 heads."""
+
+    @cached_property
+    def starts(self) -> Ints:
+        """(h,) the split with which each listed head begins."""
+        extra = self.length - 1
+        return self.at + np.cumsum(extra) - extra
+
+    def split_of(self, heads: Ints) -> Ints:
+        """The split with which each of `heads` begins, were there no end to shadow pages."""
+        extra: Ints = np.concatenate([[0], np.cumsum(self.length - 1)])
+        return np.asarray(heads + extra[np.searchsorted(self.at, heads)])
+
+    def splits_in(self, some: Ints) -> Ints:
+        """All splits of `some` heads."""
+        start, end = self.split_of(some), self.split_of(some + 1)
+        count = end - start
+        return np.repeat(start - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
+
+    def done_before(self, split: int) -> int:
+        """Heads that are empty before `split`."""
+        listed = int(np.searchsorted(self.starts, split, "right")) - 1
+        if listed < 0:
+            return split
+        beyond = split - int(self.starts[listed] + self.length[listed])
+        return int(self.at[listed]) + max(beyond + 1, 0)
+
+
+def heads_of(slot: Mapping, workload: Workload, filled: bool) -> Heads:
+    """The rmap heads of one memslot, in walk order.
+
+    `filled`: a later round, in which every shadow page exists. Those of 2M pages have lost their
+    children when dirty logging was switched off; those of 1G pages still point to the former.
+    """
+    walk = Walk(slot.size, slot.block, workload.clear_chunk, filled)
+    listed = np.flatnonzero((slot.block_lengths > 1) | filled)
+    inside, views = _inside(slot, workload, filled)
+    giants = walk.giants()
+    parts: list[tuple[Ints, Ints, Ints, int]] = [
+        (
+            giants[listed],
+            slot.block[listed],
+            slot.block_lengths[listed],
+            FILLED if filled else DRAWN,
+        ),
+        (walk.position(slot.aliased), slot.aliased, slot.lengths, DRAWN),
+        (walk.position(inside), inside, views, OWN),
+    ]
+    at = np.concatenate([at for at, *_ in parts])
+    order = np.argsort(at, kind="stable") if slot.block.size else slice(None)
+    return Heads(
+        count=walk.count,
+        at=at[order],
+        page=np.concatenate([page for _, page, *_ in parts])[order] + slot.first,
+        length=np.concatenate([length for *_, length, _ in parts])[order],
+        kind=np.concatenate([np.full(at.shape, kind) for at, _, _, kind in parts])[order],
+        breaks=walk.breaks(),
+        giants=giants,
+    )
+
+
+def _inside(slot: Mapping, workload: Workload, filled: bool) -> tuple[Ints, Ints]:
+    """2M pages that several shadow pages map once their 1G page is split: (page, how many)."""
+    views = _views(slot.block + slot.first, slot.block_lengths, *role_draws(workload))
+    several = np.flatnonzero((views > 1) & (not filled))
+    pages = slot.block[several, None] + np.arange(HUGE_PAGES_PER_GIB)
+    return pages.ravel(), np.repeat(views[several], HUGE_PAGES_PER_GIB)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Positions of rmap heads in the walk over one memslot of `size` 2M pages.
+
+    Enabling dirty logging (`chunk` 0) visits all level-3 heads first. Clearing it goes word by
+    word, so each level-3 head comes just before the 2M heads of its block. In a later round
+    (`filled`) the 2M heads of those blocks are empty.
+    """
+
+    size: int
+    block: Ints
+    chunk: int
+    filled: bool
+
+    @property
+    def count(self) -> int:
+        """Heads in all."""
+        return self.size + self.block.size * (1 - HUGE_PAGES_PER_GIB * self.filled)
+
+    def before(self, page: Ints) -> Ints:
+        """Heads that come before everything at or above `page`."""
+        met = np.searchsorted(self.block, page)
+        ahead = met if self.chunk else self.block.size
+        if not self.filled or self.block.size == 0:
+            return page + ahead
+        end = np.where(met > 0, self.block[met - 1] + HUGE_PAGES_PER_GIB, 0)
+        return page + ahead - met * HUGE_PAGES_PER_GIB + np.maximum(end - page, 0)
+
+    def position(self, page: Ints) -> Ints:
+        """Positions of the level-2 heads of `page`."""
+        return self.before(page) + (np.isin(page, self.block) if self.chunk else 0)
+
+    def giants(self) -> Ints:
+        """Positions of the level-3 heads."""
+        return self.before(self.block) if self.chunk else np.arange(self.block.size)
+
+    def breaks(self) -> Ints:
+        """Heads before which one ioctl ends and the next begins."""
+        if not self.chunk:
+            return NONE
+        return self.before(np.arange(self.chunk, self.size, self.chunk))
+
+
+def joined(slots: list[Heads]) -> Heads:
+    """Memslots one after the other; each is a call of its own, so the lock is let go in between."""
+    start = np.cumsum([0, *(heads.count for heads in slots)])
+    shifted = list(zip(slots, start[:-1], strict=True))
+    return Heads(
+        count=int(start[-1]),
+        at=np.concatenate([heads.at + by for heads, by in shifted]),
+        page=np.concatenate([heads.page for heads in slots]),
+        length=np.concatenate([heads.length for heads in slots]),
+        kind=np.concatenate([heads.kind for heads in slots]),
+        breaks=np.sort(np.concatenate([start[1:-1], *(h.breaks + by for h, by in shifted)])),
+        giants=np.concatenate([heads.giants + by for heads, by in shifted]),
+    )
+
+
+def role_draws(workload: Workload) -> tuple[np.uint64, np.uint64]:
+    """Key and limit of the draws that decide which aliases have a role of their own."""
+    key = np.uint64(stream_key(np.uint64(workload.seed), ROLE))
+    return key, threshold(workload.distinct_role_ratio)
+
+
+@njit(cache=True, inline="always")
+def is_own(key, page, alias, limit):  # type: ignore[no-untyped-def]
+    """Does this alias draw a role of its own? Alias 0 never does, the others share its role."""
+    return alias > 0 and mix(key + np.uint64(page) * np.uint64(1024) + np.uint64(alias)) < limit
+
+
+@njit(cache=True)
+def _views(page, length, key, limit):  # type: ignore[no-untyped-def]
+    """(h,) int64: different roles among the SPTEs of each head."""
+    views = np.ones(page.size, np.int64)
+    for head in range(page.size):
+        for alias in range(length[head]):
+            views[head] += is_own(key, page[head], alias, limit)
+    return views
