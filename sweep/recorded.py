@@ -10,7 +10,8 @@ from typing import Any, Final
 from core import constants as k
 from core.calibrate import Calibration, calibrate
 from core.predict import Prediction, predict
-from core.recording import UNLIMITED, Recording, scenario_of, shadow_recording
+from core.rebuild import UNLIMITED, scenario_of
+from core.recording import Recording, shadow_recording
 from core.reference import Event, run_reference
 from core.scenario import Scenario, ScenarioError, parse_scenario
 from core.trace import Attempt, InputError, Trace, parse_trace

@@ -1,0 +1,86 @@
+"""debugfs `mmu_rmaps_stat` as a workload: how many reverse-map lists have how many entries.
+
+The kernel's buckets are misnamed: kvm_mmu_rmaps_stat_show() in arch/x86/kvm/debugfs.c files a
+count under ffs(count), the number of its lowest set bit. Bucket `1` thus holds all odd counts,
+`2-3` holds 2, 6, 10, ..., `4-7` holds 4, 12, 20, ... Each list is taken to have the least of them.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+
+from core import constants as k
+from core.scenario import Scenario, parse_scenario
+from core.trace import InputError
+
+MAX_PAGES: Final = 1 << 24
+LEVELS: Final = {"4K": 1, "2M": 2, "1G": 3}
+TITLE: Final = "Rmap_Count:"
+_LINE: Final = re.compile(r"Level=(4K|2M|1G):((?:\s+\d{1,15}){1,32})\s*")
+
+CAVEAT: Final = (
+    "mmu_rmaps_stat files odd counts under 1 and even ones under their lowest set bit: "
+    "lists are at least as long as taken here"
+)
+
+
+def parse_histogram(lines: Iterable[tuple[int, str]], name: str) -> dict[int, dict[int, int]]:
+    """{level: {entries: lists}} with the least entries of each bucket. Raises InputError."""
+    found: dict[int, dict[int, int]] = {}
+    for number, text in lines:
+        if not text.strip() or text.startswith(TITLE):
+            continue
+        line = _LINE.fullmatch(text)
+        if line is None or LEVELS[line[1]] in found:
+            rule = f"need `{TITLE} ...` and one `Level=4K: COUNT ...` line for 4K, 2M and 1G"
+            raise InputError(name, number, f"{text[:60]!r}: {rule}")
+        counts = [int(count) for count in line[2].split()]
+        found[LEVELS[line[1]]] = {1 << b >> 1: lists for b, lists in enumerate(counts)}
+    if 2 not in found:
+        raise InputError(name, 0, "no `Level=2M:` line: give the text of mmu_rmaps_stat")
+    return found
+
+
+def histogram_scenario(
+    lines: Iterable[tuple[int, str]],
+    name: str,
+    distinct_role_ratio: float = 0.0,
+    seed: int = 0,
+    ext: int = k.PTE_LIST_EXT,
+) -> Scenario:
+    """2M and 1G pages with the lists of a histogram, scattered at random.
+
+    `distinct_role_ratio` of the further aliases of a page get a role of their own, which the
+    histogram cannot tell. Raises InputError, or ScenarioError for lists that no rmap holds.
+    """
+    found = parse_histogram(lines, name)
+    total = sum(found[2].values())
+    large = {count: lists for count, lists in found.get(3, {}).items() if count}
+    if not 0 < total + sum(large.values()) <= MAX_PAGES:
+        raise InputError(name, 0, f"{total} 2M pages: need 1 to {MAX_PAGES}")
+    places = np.random.default_rng(seed).permutation(total)
+    first_1g = -(-total // 512) * k.PAGES_PER_LEVEL[3]
+    lists: list[Any] = []
+    at = 0
+    for entries, pages in sorted(found[2].items()):
+        if entries and pages:
+            chosen = np.sort(places[at : at + pages]).tolist()
+            lists.append([0, 2, _aliases(entries, distinct_role_ratio), chosen])
+            at += pages
+    at = 0
+    for entries, pages in sorted(large.items()):
+        chosen = list(range(at, at + pages))
+        lists += [[first_1g, 3, _aliases(entries, distinct_role_ratio), chosen]] if pages else []
+        at += pages
+    npages = first_1g + at * k.PAGES_PER_LEVEL[3]
+    raw = {"id": "histogram", "memslot": {"base_gfn": 0, "npages": npages}}
+    return parse_scenario(raw | {"lists": lists, "pte_list_ext": ext, "n_max_mmu_pages": 1 << 40})
+
+
+def _aliases(entries: int, distinct_role_ratio: float) -> list[list[int]]:
+    """One alias an entry: the first roles are all different, the others share the first one's."""
+    own = round(distinct_role_ratio * (entries - 1))
+    roles = [(7 - i % 7, i // 7 % 32) if i <= own else (7, 0) for i in range(entries)]
+    return [[access, sp, bits] for sp, (access, bits) in enumerate(roles)]
