@@ -1,0 +1,181 @@
+"""Which geometry and policy to set: recommendations, regrets, the Pareto front, fleet mixes."""
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from sweep.results.columns import choices_in, parameters_in, unit
+
+PARETO: Final = ("nr_lock_drops", "hold_ns_p99", "standing_bytes")
+NR_TIES_NAMED: Final = 5
+_BYTES: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_TIMES: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+_OPERATORS: Final[Mapping[str, Callable[[pl.Expr, float], pl.Expr]]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_LIMIT: Final = re.compile(
+    r"\s*(\w+)\s*(<=|>=|<|>)\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z]*)\s*"
+)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A bound that a recommendation keeps in every one of its points: `standing_bytes<=200KiB`."""
+
+    column: str
+    relation: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Limit":
+        """Raises ValueError if `text` is not COLUMN RELATION NUMBER[UNIT]."""
+        match = _LIMIT.fullmatch(text)
+        if match is None:
+            raise ValueError(
+                f"--within {text!r}: write COLUMN<=NUMBER[UNIT] (or >=, <, >), "
+                "such as standing_bytes<=200KiB or hold_ns_p99<2ms."
+            )
+        column, relation, number, suffix = match.groups()
+        return cls(column, relation, float(number) * _factor(text, column, suffix))
+
+    def worst(self) -> pl.Expr:
+        """The value of a group of points that is the nearest to breaking the limit."""
+        column = pl.col(self.column)
+        return column.max() if self.relation.startswith("<") else column.min()
+
+    def holds(self) -> pl.Expr:
+        """Whether a row whose column holds `worst()` keeps the limit."""
+        return _OPERATORS[self.relation](pl.col(f"worst_{self.column}"), self.value)
+
+
+def _factor(text: str, column: str, suffix: str) -> int:
+    if not suffix:
+        return 1
+    known = _BYTES if unit(column) == "bytes" else _TIMES if unit(column).startswith("ns") else {}
+    if suffix not in known:
+        have = ", ".join(known) or "none"
+        raise ValueError(f"--within {text!r}: {column} has no unit {suffix!r}; its units: {have}.")
+    return known[suffix]
+
+
+def alternatives(
+    results: pl.LazyFrame,
+    minimize: str = "nr_lock_drops",
+    within: Sequence[Limit] = (),
+    by: Sequence[str] = (),
+) -> pl.LazyFrame:
+    """One row for each group of `by` and each geometry and policy, best first.
+
+    `minimize` and `PARETO` are averaged over the row's points, `nr_points` of them. A row is
+    `admissible` if it keeps each limit in every point (`worst_...` says how near it came) and has
+    all points of its group: failed ones are left out. `regret` is how much more than the group's
+    best admissible row it costs, null if it is not admissible.
+    """
+    columns = results.collect_schema().names()
+    options = [name for name in choices_in(columns) if name not in by]
+    rest = [name for name in parameters_in(columns) if name not in {*options, *by}]
+    means = averaged(minimize, columns)
+    return (
+        results.filter(pl.col("error").is_null())
+        .group_by([*by, *options])
+        .agg(
+            *(pl.col(c).mean() for c in means),
+            *(limit.worst().alias(f"worst_{limit.column}") for limit in within),
+            pl.len().cast(pl.Int64).alias("nr_points"),
+            _fingerprint(rest).alias("covers"),
+        )
+        .with_columns(_comparable(by, within).alias("admissible"))
+        .with_columns(regret(minimize, by).alias("regret"))
+        .drop("covers")
+        .sort([*by, "regret", *cheapest(means), *options], nulls_last=True)
+    )
+
+
+def _fingerprint(columns: Sequence[str]) -> pl.Expr:
+    """Equal for equal sets of points."""
+    if not columns:
+        return pl.lit(0, pl.UInt64)
+    return (pl.struct(columns).hash() % (1 << 32)).sum()
+
+
+def _comparable(by: Sequence[str], within: Sequence[Limit]) -> pl.Expr:
+    group = list(by) or pl.lit(0)
+    complete = pl.col("nr_points") == pl.col("nr_points").max().over(group)
+    covers = pl.col("covers") == pl.col("covers").filter(complete).max().over(group)
+    return pl.all_horizontal(complete, covers, *(limit.holds() for limit in within))
+
+
+def averaged(minimize: str, columns: Sequence[str]) -> list[str]:
+    """The outcomes that are averaged over the points of an alternative."""
+    return list(dict.fromkeys([minimize, *(c for c in PARETO if c in columns)]))
+
+
+def regret(minimize: str, by: Sequence[str]) -> pl.Expr:
+    """How much more than the best admissible row of its group of `by` a row costs."""
+    least = pl.col(minimize).filter("admissible").min().over(list(by) or pl.lit(0))
+    return pl.when("admissible").then(pl.col(minimize) - least)
+
+
+def cheapest(columns: Iterable[str]) -> list[str]:
+    """What decides between equals, if it is there: the least memory."""
+    return [column for column in columns if column == "standing_bytes"]
+
+
+def recommended(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFrame:
+    """The first of the best rows of each group: of equals the one with the least memory.
+
+    `nr_ties` counts its equals, `ties` names the first of them by what differs.
+    """
+    columns = alternatives.collect_schema().names()
+    options = [name for name in choices_in(columns) if name not in by]
+    named = pl.concat_str([_if_it_varies(c) for c in options], separator=" ", ignore_nulls=True)
+    others = pl.col("_name").slice(1)
+    return (
+        alternatives.with_columns(named.alias("_name"), pl.lit(0).alias("_all"))
+        .filter(pl.col("regret") == 0)
+        .group_by(list(by) or "_all", maintain_order=True)
+        .agg(
+            pl.exclude("_name", "_all", "regret", "admissible", *by).first(),
+            others.len().cast(pl.Int64).alias("nr_ties"),
+            others.head(NR_TIES_NAMED).str.join("; ").alias("ties"),
+        )
+        .select(pl.exclude("_all"))
+    )
+
+
+def _if_it_varies(column: str) -> pl.Expr:
+    text = pl.format(column + "={}", column)
+    return pl.when(pl.col(column).n_unique() > 1).then(text)
+
+
+def pareto_front(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFrame:
+    """The admissible rows of each group that no other row beats in one of `PARETO` without being
+    beaten in another."""
+    metrics = [c for c in PARETO if c in alternatives.collect_schema().names()]
+    kept = pl.struct(metrics).map_batches(_undominated, return_dtype=pl.Boolean)
+    return (
+        alternatives.filter("admissible")
+        .filter(kept.over(list(by)) if by else kept)
+        .drop("admissible")
+        .sort([*by, *metrics])
+    )
+
+
+def _undominated(rows: pl.Series) -> pl.Series:
+    values = rows.struct.unnest().to_numpy()
+    order = np.lexsort(values.T[::-1])
+    front = np.empty((0, values.shape[1]))
+    kept = np.zeros(len(values), bool)
+    for i in order:  # whoever beats a row comes before it
+        kept[i] = not np.any(np.all(front <= values[i], axis=1) & np.any(front < values[i], axis=1))
+        if kept[i] and not np.any(np.all(front == values[i], axis=1)):
+            front = np.vstack([front, values[i]])
+    return pl.Series(kept)

@@ -1,0 +1,69 @@
+"""Which column means what: names, units and texts of every column a table may show."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from core.outcome import OUTCOMES
+from core.parameters import PARAMETERS
+
+PARAMETER_NAMES: Final = tuple(p.name for p in PARAMETERS)
+OUTCOME_NAMES: Final = tuple(o.name for o in OUTCOMES)
+CHOICE_NAMES: Final = tuple(p.name for p in PARAMETERS if p.group in {"caches", "policy"})
+"""What a maintainer can set; every other parameter is what a VM happens to be."""
+
+_UNITS: Final = {p.name: p.unit for p in PARAMETERS} | {o.name: o.unit for o in OUTCOMES}
+_TEXTS: Final = {p.name: p.text for p in PARAMETERS} | {o.name: o.text for o in OUTCOMES}
+_BY_ENDING: Final = (
+    ("_per_kib", "drops/KiB"),
+    ("_per_million_vms", "per 10^6 VMs"),
+    ("_kib", "KiB"),
+    ("_mib", "MiB"),
+    ("_gib", "GiB"),
+    ("_bytes", "bytes"),
+    ("_ns", "ns (modelled)"),
+    ("_us", "us (modelled)"),
+    ("_ms", "ms (modelled)"),
+    ("_percent", "%"),
+    ("_ratio", "ratio"),
+    ("_share", "share"),
+    ("_points", "points"),
+    ("_rows", "rows"),
+    ("_drops", "drops"),
+)
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+def unit(column: str) -> str:
+    """Unit of a column, of the table or derived from it; empty if it has none.
+
+    A derived column says its unit by its ending: `saved_per_kib`, `standing_kib`, `floor_drops`.
+    """
+    if column in _UNITS:
+        return _UNITS[column]
+    return next((u for ending, u in _BY_ENDING if column.endswith(ending)), "")
+
+
+def text(column: str) -> str:
+    """What a column of the table means, in a few words; empty for others."""
+    return _TEXTS.get(column, "")
+
+
+def parameters_in(names: Iterable[str]) -> list[str]:
+    """Those of `names` that are parameters, in their declared order."""
+    present = set(names)
+    return [name for name in PARAMETER_NAMES if name in present]
+
+
+def choices_in(names: Iterable[str]) -> list[str]:
+    """Those of `names` that a maintainer can set, in their declared order."""
+    present = set(names)
+    return [name for name in CHOICE_NAMES if name in present]

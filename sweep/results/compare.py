@@ -1,0 +1,127 @@
+"""Two runs side by side: which rows only one has, which columns changed, what got worse."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from sweep.results.columns import OUTCOME_NAMES, parameters_in
+
+SIDES: Final = ("both", "only in A", "only in B")
+
+
+def settings_that_differ(a: pl.LazyFrame, b: pl.LazyFrame) -> pl.LazyFrame:
+    """One row for each parameter that has one value in `a` and another one in all of `b`.
+
+    These are what is compared, so rows of the two runs are not joined on them.
+    """
+    common = parameters_in(_names(a, b))
+    single = [
+        pl.when(pl.col(c).min() == pl.col(c).max()).then(pl.col(c).first().cast(pl.String)).alias(c)
+        for c in common
+    ]
+    sides = [run.select(single).unpivot(variable_name="setting") for run in (a, b)]
+    return (
+        sides[0]
+        .rename({"value": "a"})
+        .with_columns(sides[1].collect()["value"].alias("b"))
+        .filter(pl.col("a") != pl.col("b"))
+    )
+
+
+def _names(a: pl.LazyFrame, b: pl.LazyFrame) -> set[str]:
+    return set(a.collect_schema().names()) & set(b.collect_schema().names())
+
+
+def joined(a: pl.LazyFrame, b: pl.LazyFrame, ignore: Sequence[str] = ()) -> pl.LazyFrame:
+    """Rows of both runs, joined on the parameters that both have, without those to `ignore`.
+
+    Every outcome that both have comes twice, as `x` (from `a`) and `x_b`, and `side` is one of
+    `SIDES`. Rows that failed are left out, and so count as missing.
+    """
+    on = [name for name in parameters_in(_names(a, b)) if name not in ignore]
+    outcomes = [name for name in OUTCOME_NAMES if name in _names(a, b)]
+    sides = [
+        run.filter(pl.col("error").is_null())
+        .select(*on, *outcomes, pl.lit(True).alias("present"))
+        .unique(on)
+        for run in (a, b)
+    ]
+    only_a, only_b = pl.col("present_b").is_null(), pl.col("present").is_null()
+    side = pl.when(only_a).then(pl.lit(SIDES[1])).when(only_b).then(pl.lit(SIDES[2]))
+    return (
+        sides[0]
+        .join(sides[1], on=on, how="full", coalesce=True, suffix="_b")
+        .with_columns(side.otherwise(pl.lit(SIDES[0])).alias("side"))
+        .drop("present", "present_b")
+    )
+
+
+def outcomes_in(pairs: pl.LazyFrame) -> list[str]:
+    """Outcome columns that a frame of `joined` has twice."""
+    columns = pairs.collect_schema().names()
+    return [name for name in OUTCOME_NAMES if f"{name}_b" in columns]
+
+
+def _change(column: str) -> pl.Expr:
+    return pl.col(f"{column}_b") - pl.col(column)
+
+
+def _changed(column: str, tolerance: float) -> pl.Expr:
+    return _change(column).abs() > tolerance * pl.col(column).abs()
+
+
+def row_counts(pairs: pl.LazyFrame, tolerance: float = 0.0) -> pl.LazyFrame:
+    """How many rows are on each side, and in how many of them an outcome changed.
+
+    A change of at most `tolerance` times the value in `a` is none.
+    """
+    changed = pl.any_horizontal(_changed(c, tolerance) for c in outcomes_in(pairs))
+    return (
+        pairs.with_columns(changed.fill_null(False).alias("changed"))
+        .group_by("side")
+        .agg(
+            pl.len().cast(pl.Int64).alias("nr_rows"),
+            pl.col("changed").sum().cast(pl.Int64).alias("changed_rows"),
+        )
+        .sort("side")
+    )
+
+
+def changed_columns(pairs: pl.LazyFrame, tolerance: float = 0.0) -> pl.LazyFrame:
+    """One row for each outcome that changed, with the sums over the rows that both runs have."""
+    both = pairs.filter(pl.col("side") == SIDES[0])
+    rows = [
+        both.select(
+            pl.lit(name).alias("column"),
+            _changed(name, tolerance).sum().cast(pl.Int64).alias("changed_rows"),
+            pl.col(name).sum().cast(pl.Float64).alias("total_a"),
+            pl.col(f"{name}_b").sum().cast(pl.Float64).alias("total_b"),
+            _change(name).min().cast(pl.Float64).alias("least_change"),
+            _change(name).max().cast(pl.Float64).alias("largest_change"),
+        )
+        for name in outcomes_in(pairs)
+    ]
+    return pl.concat(rows).filter(pl.col("changed_rows") > 0)
+
+
+def biggest_changes(pairs: pl.LazyFrame, metric: str, count: int = 5) -> pl.LazyFrame:
+    """The `count` rows in which `metric` grew most, then the `count` in which it shrank most.
+
+    Columns: `kind` (regression or improvement), the joined parameters, `a`, `b`, `change`.
+    """
+    both = pairs.filter(pl.col("side") == SIDES[0])
+    parameters = parameters_in(pairs.collect_schema().names())
+    rows = both.select(
+        *parameters,
+        pl.col(metric).alias("a"),
+        pl.col(f"{metric}_b").alias("b"),
+        _change(metric).alias("change"),
+    )
+    kind = pl.when(pl.col("change") > 0).then(pl.lit("regression")).otherwise(pl.lit("improvement"))
+    order = ["change", *parameters]
+    worst = rows.filter(pl.col("change") > 0).sort(
+        order, descending=[True] + [False] * len(parameters)
+    )
+    best = rows.filter(pl.col("change") < 0).sort(order)
+    return pl.concat([worst.head(count), best.head(count)]).select(kind.alias("kind"), pl.all())
