@@ -163,7 +163,12 @@ class _Launch:
             peak = max(peak_rss(), ledger.peak_rss)
             self._store.put_json(DONE, ledger.summary() | {"seconds": seconds, "peak_rss": peak})
         text = f"{self._store.uri}: {plan.points:,} points, {ledger.failures:,} failed, {seconds} s"
-        return _say(self._console, text, 1 if ledger.failures else 0)
+        _say(self._console, text, 0)
+        if plan.name != "sweep":
+            from sweep.results.telling import announce
+
+            announce(self._store.uri, plan.name)
+        return 1 if ledger.failures else 0
 
 
 def _backend(config: BackendConfig) -> Backend:

@@ -1,0 +1,143 @@
+"""What a run says of itself: its question, provenance, settings, columns."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from core.outcome import OUTCOMES
+from core.parameters import PARAMETERS
+from sweep.results.columns import text, unit
+from sweep.results.runs import SCHEMA, Run
+from sweep.results.tables import cell
+from sweep.values import Range
+
+_RUN_LINE = re.compile(r"\s*\bRun:\s+sweep \S+\s*")
+SHOWN = ("nr_lock_drops", "standing_bytes", "lock_held_ns", "hold_ns_p99", "error")
+
+
+def notes(run: Run, group: str) -> dict[str, dict[str, str]]:
+    """By option of a config group that the run was composed of: what its file says in comments.
+
+    The key `""` has the file's header, every other key is a leaf with its source and mark.
+    """
+    said = run.plan.get("config", {}).get("notes", {})
+    pairs = ((key.partition("="), text) for key, text in said.items())
+    return {option: text for (name, _, option), text in pairs if name == group and text}
+
+
+def values(run: Run) -> dict[str, Sequence[Any]]:
+    """Every parameter of a run and the values it takes, in the order of its plan.
+
+    Read from the plan as it is, so that runs of older versions can be read too.
+    """
+    grid = run.plan["grid"]
+    found: dict[str, dict[Any, None]] = {}
+    for name, taken in _walk(grid["root"]):
+        found.setdefault(name, {}).update(dict.fromkeys(taken))
+    fixed = {name: (value,) for name, value in grid["fixed"].items()}
+    return {**fixed, **{name: tuple(taken) for name, taken in found.items()}}
+
+
+def _walk(node: Mapping[str, Any]) -> Iterator[tuple[str, Iterable[Any]]]:
+    """Each parameter that a grid's tree (`Grid.to_json()`) sets, with its values."""
+    if "group" in node:
+        for _, child in node["options"]:
+            yield from _walk(child)
+    elif "axis" in node:
+        yield node["axis"], Range.from_json(node["range"]) if "range" in node else node["values"]
+        yield from _walk(node["child"])
+    else:
+        yield from ((name, (value,)) for name, value in node["point"].items())
+
+
+def describe() -> pl.DataFrame:
+    """One row for each column of every run: `column`, `dtype`, `unit`, `text`."""
+    roles = {"run": "name of the run", "point": "number of the point in its grid"}
+    roles |= {"engine": "what computed the outcome", "error": "why there is no outcome, or null"}
+    rows = [
+        (c, str(t), unit(c), text(c) or roles[c]) for c, t in [("run", pl.String), *SCHEMA.items()]
+    ]
+    return pl.DataFrame(rows, schema=["column", "dtype", "unit", "text"], orient="row")
+
+
+def columns(run: Run) -> pl.DataFrame:
+    """One row for each column of the table.
+
+    `role` is axis, setting or outcome; `values` is empty for outcomes; `mark` says how well a
+    setting is known: verified, derived or assumption.
+    """
+    taken = values(run)
+    settings = [
+        ("axis" if len(v) > 1 else "setting", p.name, _values(v), p.unit, p.mark, p.text)
+        for p in PARAMETERS
+        if (v := taken.get(p.name))
+    ]
+    settings.sort(key=lambda row: row[0])
+    outcomes = [("outcome", o.name, "", o.unit, "", o.text) for o in OUTCOMES]
+    schema = ("role", "column", "values", "unit", "mark", "text")
+    return pl.DataFrame(settings + outcomes, schema=schema, orient="row")
+
+
+def _values(taken: Sequence[Any]) -> str:
+    shown = [cell(taken[i]) or '""' for i in range(min(len(taken), 6))]
+    if len(taken) <= len(shown):
+        return ", ".join(shown)
+    return f"{', '.join(shown[:3])}, ... {cell(taken[len(taken) - 1])} ({len(taken):,} values)"
+
+
+def settings(columns: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `columns` that went in, axes first."""
+    return columns.filter(pl.col("role") != "outcome").drop("role")
+
+
+def outcomes(columns: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `columns` that came out."""
+    return columns.filter(pl.col("role") == "outcome").select("column", "unit", "text")
+
+
+def first_rows(run: Run, columns: pl.DataFrame, count: int) -> pl.DataFrame:
+    """The first points: what is swept, and the outcomes that matter most."""
+    axes = columns.filter(pl.col("role") == "axis")["column"].to_list()
+    return run.scan().select("point", *axes, *SHOWN).sort("point").head(count or 2**32).collect()
+
+
+def question(run: Run) -> list[str]:
+    """What the run's experiments ask, and how to read them."""
+    headers = [said.get("", "") for said in notes(run, "experiment").values()]
+    parts = [part for text in headers for part in _RUN_LINE.split(text)]
+    said = (part.removeprefix("Question:").strip() for part in parts if part)
+    return [text[:1].upper() + text[1:] for text in said]
+
+
+def presets(run: Run) -> list[str]:
+    """The reasoning, source and marks of every workload preset of the run."""
+    lines = []
+    for name, said in notes(run, "workload").items():
+        lines.append(f"{name}: {said.get('', '')}")
+        lines += [f"  {leaf}: {text}" for leaf, text in said.items() if leaf]
+    return lines
+
+
+def provenance(run: Run) -> dict[str, str]:
+    """Where the run comes from and what it came to."""
+    plan, done = run.plan, run.done or {}
+    code = ", ".join(f"{name} {version}" for name, version in plan.get("code", {}).items())
+    facts = {
+        "state": run.progress(),
+        "created": plan.get("created", ""),
+        "command": plan.get("resume", ""),
+        "engine": plan.get("engine", ""),
+        "model": f"version {plan.get('model_version')}, schema {plan.get('schema_version')}",
+        "code": code,
+    }
+    return {k: str(v) for k, v in facts.items()} | {
+        k: cell(v) for k, v in done.items() if isinstance(v, int | float)
+    }
+
+
+def lines(run: Run) -> list[str]:
+    """The run in words: name, question, presets with their sources, provenance."""
+    facts = [f"{name:<10} {value}" for name, value in provenance(run).items()]
+    return [run.name, *question(run), *presets(run), *facts]

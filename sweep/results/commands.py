@@ -1,0 +1,10 @@
+"""The `sweep-results` command. Its commands are in `reading` and `weighing`, in this order."""
+
+import sweep.results.reading
+import sweep.results.weighing  # noqa: F401  (both add themselves to the app)
+from sweep.results.cli import run_app
+
+
+def main() -> None:
+    """The console script."""
+    run_app()

@@ -1,0 +1,35 @@
+"""One point of a run, told attempt by attempt."""
+
+import polars as pl
+
+from core.parameters import BY_NAME
+from core.story import Attempt, story
+from sweep.results.columns import parameters_in
+from sweep.results.runs import Run, RunError
+
+
+def replayed(run: Run, point: int) -> pl.DataFrame:
+    """One row an attempt of point number `point`: columns are the fields of `core.story.Attempt`.
+
+    Parameters that an old run lacks have their defaults. RunError if the run has no such point yet;
+    ValueError if its drops depend on time, which a story does not have.
+    """
+    rows = run.scan().filter(pl.col("point") == point).collect()
+    if rows.is_empty():
+        last = run.plan.get("points", 0) - 1
+        raise RunError(f"{run.name} has no point {point} yet: its points are 0 to {last:,}.")
+    values = rows.select(parameters_in(rows.columns)).row(0, named=True)
+    defaults = {name: parameter.default for name, parameter in BY_NAME.items()}
+    attempts = [vars(attempt) for attempt in story({**defaults, **values})]
+    return pl.DataFrame(attempts, schema=list(Attempt.__dataclass_fields__))
+
+
+def sentence(attempts: pl.DataFrame) -> str:
+    """What happened, in one sentence."""
+    drops = attempts.filter(pl.col("cause") != "")
+    causes = drops.group_by("cause").len().sort("cause").rows()
+    why = ", ".join(f"{count:,} for {cause}" for cause, count in causes) or "none"
+    return (
+        f"{attempts.height - drops.height:,} splits in {attempts.height:,} attempts; "
+        f"{drops.height:,} lock drops ({why})."
+    )

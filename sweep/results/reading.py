@@ -1,0 +1,114 @@
+"""`sweep-results` without a command, and what reads runs: ls, show, answer, sql."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweep.results.cli import Folder, Form, Rows, RunName, RunNames, app, find
+from sweep.results.columns import Format
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from sweep.results.runs import Run
+
+NEXT_STEPS = """What next:
+  sweep-results show {run}                  what it is, its settings, its columns
+  sweep-results best {run}                  what to set, and what every alternative costs
+  sweep-results report {run} -o report.html  answer, charts and tables in one file
+  sweep-results sql {run} "SELECT policy, avg(nr_lock_drops) FROM results GROUP BY policy"
+  sweep-results --help                      every command"""
+
+
+@app.callback()
+def overview(ctx: typer.Context, results_dir: Folder = "results") -> None:
+    """Read the tables of runs, and answer questions from them. Without a command: recent runs."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from sweep.results.runs import runs_in
+    from sweep.results.tables import say, write
+
+    runs = runs_in(results_dir)[:5]
+    if not runs:
+        say(f"There are no runs in {results_dir} yet. Make one: sweep experiment=seed_question")
+        return
+    write(_listing(runs), Format.table, f"Recent runs in {results_dir}")
+    say(NEXT_STEPS.format(run=runs[0].name))
+
+
+def _listing(runs: "list[Run]") -> "pl.DataFrame":
+    import polars as pl
+
+    rows = [
+        {
+            "run": run.name,
+            "created": str(run.plan.get("created", ""))[:19],
+            "nr_points": int(run.plan.get("points", 0)),
+            "state": run.progress(),
+            "failed_points": int((run.done or {}).get("failures", 0)),
+        }
+        for run in runs
+    ]
+    return pl.DataFrame(rows, schema_overrides={"nr_points": pl.Int64, "failed_points": pl.Int64})
+
+
+@app.command(epilog="Example:  sweep-results ls --format json")
+def ls(results_dir: Folder = "results", form: Form = Format.table, limit: Rows = 40) -> None:
+    """List runs, the newest first."""
+    from sweep.results.runs import runs_in
+    from sweep.results.tables import write
+
+    write(_listing(runs_in(results_dir)), form, f"Runs in {results_dir}", limit)
+
+
+@app.command(epilog="Example:  sweep-results show seed_question")
+def show(
+    run: RunName, results_dir: Folder = "results", form: Form = Format.table, limit: Rows = 5
+) -> None:
+    """Show one run: its question, provenance, settings and columns with units, and first rows.
+
+    Settings that are assumptions say so. Other formats than a table hold one row for each column.
+    """
+    from sweep.results import about
+    from sweep.results.tables import say, write
+
+    found = find(results_dir, run)
+    columns = about.columns(found)
+    if form is not Format.table:
+        return write(columns, form)
+    say(*about.lines(found))
+    write(about.settings(columns), form, "Settings", 0)
+    write(about.outcomes(columns), form, "Outcomes", 0)
+    write(about.first_rows(found, columns, limit), form, "First rows", limit)
+
+
+@app.command(epilog="Example:  sweep-results answer seed_question")
+def answer(
+    run: RunName, results_dir: Folder = "results", form: Form = Format.table, limit: Rows = 40
+) -> None:
+    """Answer the question of the run's experiment again: its table, and sentences that follow."""
+    from sweep.results.telling import tell
+
+    tell(find(results_dir, run), form, limit)
+
+
+@app.command(
+    epilog='Example:  sweep-results sql seed_question "SELECT desc_capacity, avg(nr_lock_drops) '
+    'FROM results GROUP BY desc_capacity ORDER BY 1"'
+)
+def sql(
+    runs: RunNames,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="A SELECT over `results`.")],
+    results_dir: Folder = "results",
+    form: Form = Format.table,
+    limit: Rows = 40,
+) -> None:
+    """Ask in SQL: `results` holds the rows of all the runs named, the column `run` names each.
+
+    The dialect is polars'. A query reads the runs it names and nothing else, and changes nothing.
+    """
+    from sweep.results.sql import query as run_query
+    from sweep.results.tables import write
+
+    found = [find(results_dir, name) for name in runs]
+    write(run_query(found, query).collect(engine="streaming"), form, limit=limit)

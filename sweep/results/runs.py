@@ -1,0 +1,146 @@
+"""Which runs there are, what each says of itself, and its rows as a lazy frame."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, Final
+
+import polars as pl
+
+from core.outcome import OUTCOMES
+from core.parameters import PARAMETERS
+from sweep.store import DONE, PLAN, Store
+
+_TYPES: Final = {int: pl.Int64, float: pl.Float64, bool: pl.Boolean, str: pl.String}
+SCHEMA: Final = pl.Schema(
+    {"point": pl.Int64}
+    | {p.name: _TYPES[p.kind] for p in PARAMETERS}
+    | {o.name: _TYPES[o.kind] for o in OUTCOMES}
+    | {"engine": pl.String, "error": pl.String}
+)
+"""The columns of a run; `scan` puts `run`, its name, before them."""
+
+
+class RunError(ValueError):
+    """There is no such run, or it cannot be read; the message says what there is."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder, local or remote. It need not be finished."""
+
+    store: Store
+
+    @property
+    def name(self) -> str:
+        """The folder's name: `<experiment>-<digest>`."""
+        return self.store.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """What was decided before it ran; RunError if that is no plan."""
+        plan = self.store.get_json(PLAN)
+        if plan is None:
+            raise RunError(f"{self.store.uri} is no run: it has no {PLAN} that can be read.")
+        return plan
+
+    @cached_property
+    def done(self) -> dict[str, Any] | None:
+        """What it came to; None until it has finished."""
+        return self.store.get_json(DONE)
+
+    @cached_property
+    def shards(self) -> list[str]:
+        """Names of its finished shards, in point order."""
+        files = self.store.files()
+        return sorted(f for f in files if f.startswith("shard-") and f.endswith(".parquet"))
+
+    def progress(self) -> str:
+        """How far it is, in words."""
+        if self.done is not None:
+            return "finished"
+        return f"{len(self.shards)} of {self.plan.get('shards', '?')} shards"
+
+    def scan(self) -> pl.LazyFrame:
+        """All its rows so far, with its name in the column `run`."""
+        rows = self._scan() if self.shards else pl.LazyFrame(schema=SCHEMA)
+        return rows.select(pl.lit(self.name).alias("run"), pl.all())
+
+    def _scan(self) -> pl.LazyFrame:
+        paths = [self.store.file(shard)[1] for shard in self.shards]
+        if self.store.is_local:
+            return pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+        from pyarrow import dataset
+
+        where = self.store.file("")[0]
+        return pl.scan_pyarrow_dataset(dataset.dataset(paths, filesystem=where))
+
+
+def open_run(uri: str) -> Run:
+    """The run in a folder, given by a local path or a URI. RunError if there is none."""
+    folder, _, name = uri.rstrip("/").rpartition("/")
+    run = Run(Store.open(folder or ".", name))
+    run.plan  # noqa: B018  (raises)
+    return run
+
+
+def scan(*uris: str) -> pl.LazyFrame:
+    """The rows of one run or several, one below the other: `point`, every parameter, every outcome,
+    `engine`, `error` (null, or why the point has no outcome), behind `run`, the run's name.
+
+    A run is a local path or a URI, such as `s3://bucket/results/seed_question-0123456789ab`. It
+    need not be finished. Raises RunError if a folder is no run.
+    """
+    return pl.concat([open_run(uri).scan() for uri in uris], how="diagonal")
+
+
+def runs_in(results_dir: str) -> list[Run]:
+    """Every run in a folder, the newest first; none if there is no such folder."""
+    runs = [Run(Store.open(results_dir, name)) for name in _folders(results_dir)]
+    found = [run for run in runs if run.store.get_json(PLAN) is not None]
+    return sorted(found, key=lambda run: str(run.plan.get("created", "")), reverse=True)
+
+
+def _folders(results_dir: str) -> list[str]:
+    from pyarrow import fs
+
+    where, path = Store.open(results_dir, "").file("")
+    found = where.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    return [f.base_name for f in found if f.type == fs.FileType.Directory]
+
+
+def find(results_dir: str, name: str) -> Run:
+    """The run `name` in a folder; the start of a name will do if only one begins so.
+
+    The folder's own name may stand before it, so that a shell can complete it, and a whole URI or
+    absolute path names a run anywhere. RunError if there is none, if several begin so, or if the
+    name leads out of the folder.
+    """
+    if "://" in name or name.startswith("/"):
+        return open_run(name)
+    names = [run.name for run in runs_in(results_dir)]
+    short = name.rstrip("/").removeprefix(f"{results_dir.rstrip('/')}/")
+    if "/" in short or short in {"", ".", ".."}:
+        raise RunError(
+            f"{name}: a run is a folder directly in {results_dir}, so its name has no slash. "
+            "For other places give --results-dir, or the whole path."
+        )
+    begin = [short] if short in names else [n for n in names if n.startswith(short)]
+    if len(begin) == 1:
+        return Run(Store.open(results_dir, begin[0]))
+    raise RunError(f"{short}: {_why(short, begin, names, results_dir)}")
+
+
+def _why(short: str, begin: list[str], names: list[str], results_dir: str) -> str:
+    if begin:
+        return f"{len(begin)} runs begin so: {', '.join(begin)}. Give more of the name."
+    if not names:
+        return f"there are no runs in {results_dir} yet. Make one: sweep experiment=seed_question"
+    near = get_close_matches(short, [*names, *_stems(names)], 1, 0.5)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"no run in {results_dir} has that name.{hint} There are: {', '.join(names[:8])}."
+
+
+def _stems(names: list[str]) -> Iterator[str]:
+    return (name.rpartition("-")[0] for name in names)

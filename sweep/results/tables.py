@@ -1,0 +1,108 @@
+"""Frames onto the terminal or into a file: table, csv, json, parquet."""
+
+import json
+import sys
+from io import BytesIO
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sweep.results.columns import Format, unit
+
+WIDE: Final = 400
+"""Columns of text when nobody's terminal limits them."""
+
+
+def clean(text: str) -> str:
+    """`text` with everything that a terminal could take for a command made visible."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or as the table needs when there is none."""
+    width = None if sys.stdout.isatty() else WIDE
+    return Console(width=width, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def say(*lines: str) -> None:
+    """Print lines of text, folded at the terminal's width; configs and traces cannot colour it."""
+    for line in lines:
+        console().print(Text("\n".join(clean(part) for part in line.split("\n"))))
+
+
+def write(frame: pl.DataFrame, form: Format, title: str = "", limit: int = 40) -> None:
+    """Write `frame` to standard output.
+
+    `title` and `limit`, the most rows shown (0: all), are for the table only; the other formats
+    hold every row. Raises ValueError instead of writing Parquet to a terminal.
+    """
+    if form is Format.table:
+        shown = frame.head(limit) if limit else frame
+        console().print(_table(shown, title))
+        if shown.height < frame.height:
+            say(f"{frame.height - shown.height:,} more rows; --limit 0 shows all.")
+        return
+    if form is Format.parquet and sys.stdout.isatty():
+        raise ValueError("--format parquet is binary: redirect it, as in  > rows.parquet")
+    data = encode(frame, form)
+    if sys.stdout.isatty():
+        lines = data.decode().split("\n")
+        data = "\n".join(clean(line) for line in lines).encode()
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+
+
+def encode(frame: pl.DataFrame, form: Format) -> bytes:
+    """`frame` as csv, json (a list of objects, one a row) or Parquet."""
+    out = BytesIO()
+    if form is Format.csv:
+        frame.write_csv(out)
+    elif form is Format.json:
+        finite = frame.with_columns(pl.selectors.float().replace({float("nan"): None}))
+        out.write(json.dumps(finite.to_dicts(), indent=1, default=str).encode() + b"\n")
+    else:
+        frame.write_parquet(out)
+    return out.getvalue()
+
+
+def _table(frame: pl.DataFrame, title: str) -> Table:
+    table = Table(title=clean(title) or None, title_justify="left", box=box.SIMPLE_HEAD)
+    units = "\n" if any(unit(name) for name in frame.columns) else ""
+    for name, dtype in frame.schema.items():
+        justify: Any = "right" if dtype.is_numeric() else "left"
+        head = Text(_broken(clean(name)) + units, style="bold").append(unit(name), style="dim")
+        table.add_column(head, justify=justify, vertical="top", overflow="fold")
+    for row in frame.iter_rows():
+        table.add_row(*(Text(cell(value)) for value in row))
+    return table
+
+
+def _broken(name: str) -> str:
+    """`a_long_name` on lines of about a dozen letters, broken behind underscores."""
+    lines = [""]
+    for part in name.replace("_", "_ ").split():
+        lines[-1:] = [lines[-1] + part] if len(lines[-1] + part) <= 14 else [lines[-1], part]
+    return "\n".join(lines).strip()
+
+
+def cell(value: Any) -> str:
+    """One value as people read it: 32,768, 0.0125, yes, or nothing for null."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1_000 else positional(value)
+    return clean(str(value))
+
+
+def positional(value: float) -> str:
+    """Four significant digits, never an exponent: 0.00001, 0.0125, 819.2."""
+    return np.format_float_positional(value, precision=4, fractional=False, trim="-")
