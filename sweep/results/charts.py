@@ -1,0 +1,283 @@
+"""The charts of a report, as Vega-Lite. The only module that draws."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import altair as alt
+import polars as pl
+
+from core.parameters import BY_NAME
+from sweep.results import series
+from sweep.results.columns import choices_in, unit
+from sweep.results.series import Varying
+
+COLOURS: Final = ("alias_ratio", "policy", "workload", "memslot_gib", "object_capacity", "kernel")
+"""What tells lines apart, if it varies: the first of these."""
+
+
+_DROPS: Final = ("nr_lock_drops", "floor_drops")
+
+_ROUND: Final = [step * 10**power for power in range(10) for step in (1, 2, 5)]
+_CAPACITIES: Final = (513, 521, 553, 641, 1026, 2049, 4097)
+"""Where an axis of capacities is labelled."""
+
+
+class LeftOut(Exception):  # noqa: N818  (a reason, not an error)
+    """Why a run has no such chart."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart and the rows behind it. `made_of` says how few of the run's values these are."""
+
+    name: str
+    title: str
+    reading: str
+    rows: pl.DataFrame
+    spec: Mapping[str, Any]
+    made_of: str
+
+
+def draw(name: str, results: pl.LazyFrame) -> Chart:
+    """One of `CHARTS`; raises LeftOut if the run lacks what it shows."""
+    usable = series.usable(results)
+    values = series.varying(usable)
+    rows, few = series.thinned(usable, values)
+    chart = CHARTS[name](rows, few)
+    return replace(chart, made_of=_made_of(chart.rows, values))
+
+
+def _made_of(rows: pl.DataFrame, values: Varying) -> str:
+    """In words, what a chart's rows leave out of a run."""
+    shown = {c: rows[c].n_unique() for c in values if c in rows.columns}
+    means = ", ".join(c for c in values if c not in shown)
+    some = [
+        f"{n} of {len(values[c])} values of {c}" for c, n in shown.items() if n < len(values[c])
+    ]
+    return "; ".join([*([f"means over {means}"] if means else []), *some]) or "every value swept"
+
+
+def _titled(column: str) -> str:
+    words = column.removeprefix("nr_").replace("_", " ")
+    return f"{words} [{unit(column)}]" if unit(column) else words
+
+
+def _tips(rows: pl.DataFrame) -> list[Any]:
+    return [
+        alt.Tooltip(c, type="quantitative", title=_titled(c), format=",.5~r")
+        if d.is_numeric()
+        else alt.Tooltip(c, type="nominal", title=_titled(c))
+        for c, d in rows.schema.items()
+    ]
+
+
+def _number(channel: Any, column: str, title: str = "", **scale: Any) -> Any:
+    axis = channel(column, type="quantitative", title=title or _titled(column))
+    if scale.get("type") == "log" and channel is not alt.Color:
+        axis = axis.axis(values=_ROUND)
+    return axis.scale(nice=False, padding=8, **scale)
+
+
+def _few(values: Varying, columns: Sequence[str]) -> list[str]:
+    """Those of `columns` that vary, but not over more values than a legend or an axis has room."""
+    return [c for c in columns if 1 < len(values.get(c, ())) <= series.MAX_VALUES]
+
+
+def _named(channel: Any, rows: pl.DataFrame, column: str) -> Any:
+    """What tells series apart: colours in order for numbers, as different as can be for names."""
+    kind = "ordinal" if rows.schema[column].is_numeric() else "nominal"
+    legend = alt.Legend(orient="bottom", columns=4)
+    return channel(column, type=kind, title=_titled(column), legend=legend)
+
+
+def _colour(rows: pl.DataFrame, columns: Sequence[str]) -> Any:
+    kept = [c for c in columns if c in rows.columns]
+    if not kept:
+        return alt.Undefined
+    return _named(alt.Color, rows, kept[0])
+
+
+def _start(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, Any]:
+    """What filters begin with: a middling alias_ratio, defaults, or else the largest value."""
+    for name in names:
+        taken = rows[name].unique().sort()
+        usual = taken[len(taken) // 2] if name == "alias_ratio" else BY_NAME[name].default
+        rows = rows.filter(pl.col(name) == (usual if usual in taken else taken[-1]))
+    return {name: rows[name][0] for name in names}
+
+
+def _made(name: str, rows: pl.DataFrame, marks: Any, by: Sequence[str]) -> Chart:
+    """The chart `name` of `marks`, with a drop-down for each of `by` that is in `rows`."""
+    names = [c for c in by if c in rows.columns]
+    chart = marks.properties(data=alt.NamedData("rows"), width="container", height=320)
+    for column, start in _start(rows, names).items():
+        options = rows[column].unique().sort().to_list()
+        select = alt.binding_select(options=options, name=f"{_titled(column)} ")
+        chart = chart.add_params(alt.param(name=f"only_{column}", value=start, bind=select))
+        chart = chart.transform_filter(f"datum.{column} == only_{column}")
+    title, reading = TITLES[name]
+    return Chart(name, title, reading, rows, chart.to_dict(), "")
+
+
+def _staircase(results: pl.LazyFrame, values: Varying) -> Chart:
+    if "desc_capacity" not in values:
+        raise LeftOut("the run has one desc_capacity")
+    colour = _few(values, COLOURS)[:1]
+    by = series.filters(values, ["desc_capacity", *colour])
+    rows = series.fitting(lambda kept: series.staircase(results, kept), [*colour, *by])
+    x = _capacity_axis(rows["desc_capacity"].to_list())
+    y, least = (_number(alt.Y, c, _titled("nr_lock_drops"), type="log") for c in _DROPS)
+    steps = alt.Chart().encode(x=x, y=y, color=_colour(rows, colour))
+    line = steps.mark_line(interpolate="step-after", strokeWidth=2)
+    floor = steps.mark_line(strokeDash=[3, 3], strokeWidth=1).encode(y=least)
+    points = steps.mark_circle(size=45).encode(tooltip=_tips(rows))
+    marks = alt.layer(floor, line, points)
+    above = f"datum.desc_capacity - {rows.select(pl.min('desc_capacity')).item() - 1}"
+    return _made("staircase", rows, marks.transform_calculate(above=above), by)
+
+
+def _capacity_axis(capacities: Sequence[int]) -> Any:
+    """Logarithmic in what is above the smallest capacity, which is what the steps depend on."""
+    below, most = min(capacities) - 1, max(capacities)
+    ticks = [c - below for c in {*_CAPACITIES, below + 1, most} if below < c <= most]
+    axis = alt.Axis(values=sorted(ticks), labelExpr=f"datum.value + {below}", labelOverlap="greedy")
+    x = _number(alt.X, "above", _titled("desc_capacity"), type="log")
+    return x.axis(axis)
+
+
+def _some(values: Sequence[Any]) -> list[Any]:
+    """At most three capacities to compare: those of the question, or evenly chosen ones."""
+    asked = [c for c in (513, 553, 1026) if c in values]
+    return asked if len(asked) > 1 else [values[0], values[len(values) // 2], values[-1]]
+
+
+def _at_some_capacities(results: pl.LazyFrame, values: Varying) -> tuple[pl.LazyFrame, Varying]:
+    capacities = values.get("desc_capacity", ())
+    if len(capacities) <= series.MAX_VALUES:
+        return results, values
+    some = _some(capacities)
+    kept = results.filter(pl.col("desc_capacity").is_in(some))
+    return kept, {**values, "desc_capacity": some}
+
+
+def _heat(results: pl.LazyFrame, values: Varying) -> Chart:
+    axes = ["alias_ratio", "memslot_gib"]
+    if not all(axis in values for axis in axes):
+        raise LeftOut("the run does not sweep both alias_ratio and memslot_gib")
+    results, values = _at_some_capacities(results, values)
+    by = series.filters(values, axes)
+    rows = series.fitting(lambda kept: series.heat(results, kept), [*axes, *by])
+    cells = alt.Chart().encode(
+        x=alt.X("alias_ratio", type="ordinal", title=_titled("alias_ratio")).axis(labelAngle=0),
+        y=alt.Y("memslot_gib", type="ordinal", title=_titled("memslot_gib"), sort="descending"),
+    )
+    most = max(2.0, *rows["times_floor"].to_list())
+    times = _number(
+        alt.Color, "times_floor", "times the page caches' drops",
+        type="log", scheme="cividis", domain=[1, most],
+    )  # fmt: skip
+    heat = cells.mark_rect().encode(
+        color=times.legend(orient="bottom", tickCount=4), tooltip=_tips(rows)
+    )
+    middle = most**0.5
+    text = cells.mark_text(fontSize=11).encode(
+        text=alt.Text("times_floor", type="quantitative", format=".3~r"),
+        color=alt.when(f"datum.times_floor > {middle}").then(alt.value("black"))
+        .otherwise(alt.value("white")),
+    )  # fmt: skip
+    return _made("heat", rows, alt.layer(heat, text), by)
+
+
+def _pareto(results: pl.LazyFrame, values: Varying) -> Chart:
+    options = choices_in(values)
+    if not options:
+        raise LeftOut("the run has one geometry and one policy, so there is nothing to trade")
+    by = series.filters(values, options)
+    rows = series.fitting(lambda kept: series.trade(results, kept), by)
+    rows = rows.drop(c for c in choices_in(rows.columns) if c not in values)
+    colour = _few(values, ["policy", "object_capacity", "pte_list_ext"])[:1]
+    x = _number(alt.X, "standing_kib", "standing memory [KiB]", zero=False)
+    y = _number(alt.Y, "nr_lock_drops", type="log")
+    dots = alt.Chart().encode(x=x, y=y, tooltip=_tips(rows))
+    size = alt.when("datum.on_front").then(alt.value(90)).otherwise(alt.value(40))
+    opacity = alt.when("datum.on_front").then(alt.value(1)).otherwise(alt.value(0.55))
+    points = dots.mark_point(filled=True).encode(
+        color=_colour(rows, colour), size=size, opacity=opacity
+    )
+    if colour:  # shape says it too, under the same legend
+        points = points.encode(shape=_named(alt.Shape, rows, colour[0]))
+    return _made("pareto", rows, points, by)
+
+
+def _holds(results: pl.LazyFrame, values: Varying) -> Chart:
+    results, values = _at_some_capacities(results, values)
+    axis = _few(values, ["policy", "desc_capacity", "object_capacity", "memslot_gib", "workload"])[
+        :1
+    ]
+    if not axis:
+        raise LeftOut("the run has nothing to compare hold times over")
+    by = series.filters(values, axis)
+    rows = series.fitting(lambda kept: series.holds(results, kept), [*axis, *by])
+    x, most = (
+        _number(alt.X, c, "mmu_lock held [us (modelled)]", type="log") for c in ("p50_us", "max_us")
+    )
+    y = alt.Y(axis[0], type="nominal", title=_titled(axis[0]))
+    bars = alt.Chart().encode(x=x, y=y, tooltip=_tips(rows))
+    span = bars.mark_bar(height=12, opacity=0.75).encode(x2="p99_us")
+    median = bars.mark_tick(thickness=3, height=20)
+    longest = bars.mark_point(filled=True, size=60).encode(x=most)
+    return _made("holds", rows, alt.layer(span, median, longest), by)
+
+
+def _rises(results: pl.LazyFrame, values: Varying) -> Chart:
+    if "desc_capacity" not in values:
+        raise LeftOut("the run has one desc_capacity")
+    rows = series.rises(results, [c for c in values if c != "desc_capacity"]).collect()
+    if rows.is_empty():
+        raise LeftOut("no capacity costs more lock drops than the next smaller one swept")
+    x = _number(alt.X, "desc_capacity", zero=False)
+    y = _number(alt.Y, "more_drops", "more than the next smaller one [drops]")
+    points = alt.Chart().mark_point(filled=True, size=60, opacity=0.8)
+    marks = points.encode(
+        x=x, y=y, color=_colour(rows, _few(values, COLOURS)[:1]),
+        tooltip=_tips(rows),
+    )  # fmt: skip
+    return _made("rises", rows, marks, [])
+
+
+TITLES: Final = {
+    "staircase": (
+        "Lock drops over descriptor capacity",
+        "Each solid line falls in steps, not in a curve: another descriptor helps only where it "
+        "makes room for one more split. Dashed: what the page caches cost alone, the pages made "
+        "divided by object_capacity, rounded up. No capacity goes below it.",
+    ),
+    "heat": (
+        "Where capacity matters: aliasing ratio and memslot size",
+        "Lock drops divided by those of the page caches alone. 1 means that the descriptor cache "
+        "costs nothing, 2 that it doubles the lock drops.",
+    ),
+    "pareto": (
+        "Lock drops against standing memory",
+        "Each mark is one geometry and policy. The large ones are on the Pareto front: nothing in "
+        "the run has fewer lock drops, less memory and shorter holds at once.",
+    ),
+    "holds": (
+        "How long mmu_lock is held",
+        "From the median (tick) to the 99th percentile (end of the bar) and the longest hold "
+        "(dot). All times are modelled from the costs in the settings.",
+    ),
+    "rises": (
+        "Where a larger cache costs more lock drops",
+        "Lock drops are not monotone in the capacity: a refill that used to coincide with a page "
+        "refill can move away from it. Each dot is a capacity that is worse than the next smaller.",
+    ),
+}
+CHARTS: Final[Mapping[str, Callable[[pl.LazyFrame, Varying], Chart]]] = {
+    "staircase": _staircase,
+    "heat": _heat,
+    "pareto": _pareto,
+    "holds": _holds,
+    "rises": _rises,
+}

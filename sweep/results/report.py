@@ -1,0 +1,213 @@
+"""One self-contained page about a run: question, answer, charts, tables, settings, provenance."""
+
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any, Final
+
+import polars as pl
+import vl_convert
+
+from sweep.results import about
+from sweep.results.answers import answer
+from sweep.results.best import alternatives, recommended
+from sweep.results.charts import CHARTS, TITLES, Chart, LeftOut, draw
+from sweep.results.columns import choices_in, unit
+from sweep.results.runs import Run
+from sweep.results.series import groups
+from sweep.results.tables import cell
+
+MAX_TABLE: Final = 400
+"""A table of the page itself shows no more rows than this; the tables of charts show all."""
+VEGA_LITE: Final = "6.4"
+
+_FACTS: Final = ["fact", "value"]
+_DISTINCT: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c8c8c")
+"""Okabe and Ito's colours, which people with any colour vision tell apart."""
+
+
+def _theme(text: str, quiet: str, line: str, mark: str, shades: Sequence[float]) -> dict[str, Any]:
+    axis = {"labelColor": quiet, "titleColor": text, "gridColor": line, "domainColor": line}
+    return {
+        "background": None,
+        "aria": False,
+        "font": "system-ui, sans-serif",
+        "view": {"stroke": None},
+        "mark": {"color": mark},
+        "axisQuantitative": {"tickCount": 6},
+        "axis": {**axis, "tickColor": line, "titleFontWeight": "normal", "labelLimit": 120},
+        "legend": {"labelColor": quiet, "titleColor": text, "titleFontWeight": "normal"},
+        "range": {
+            "category": list(_DISTINCT),
+            "ordinal": {"scheme": "viridis", "extent": list(shades)},
+        },
+    }
+
+
+THEMES: Final = {
+    "light": _theme("#1b1f24", "#59636e", "#e1e6eb", "#0550ae", (0, 0.85)),
+    "dark": _theme("#e6eaef", "#9ba5b0", "#2a313a", "#7ab7ff", (0.2, 1)),
+}
+
+
+def image(run: Run, name: str, kind: str) -> bytes:
+    """A single chart of a run as `png` or `svg`, on white, with its filters where they begin.
+
+    ValueError if there is no such chart, or the run lacks what it shows.
+    """
+    if name not in CHARTS:
+        raise ValueError(f"there is no chart {name!r}: choose one of {', '.join(CHARTS)}.")
+    try:
+        chart = draw(name, run.scan())
+    except LeftOut as reason:
+        raise ValueError(f"{run.name} has no chart {name}: {reason}.") from reason
+    rows = {"datasets": {"rows": chart.rows.to_dicts()}}
+    spec = {**chart.spec, **rows, "width": 720, "title": chart.title}
+    config = {**THEMES["light"], "background": "#ffffff", "font": "sans-serif"}
+    if kind == "png":
+        return bytes(vl_convert.vegalite_to_png(spec, VEGA_LITE, config=config, scale=2))
+    return str(vl_convert.vegalite_to_svg(spec, VEGA_LITE, config=config)).encode()
+
+
+def page(run: Run) -> str:
+    """The report on `run` as one HTML file that needs nothing else, and no network."""
+    rows = run.scan()
+    columns = about.columns(run)
+    charts, left_out = _charts(rows)
+    sections = {
+        "Answer": _answer(run, rows),
+        **{chart.title: _figure(chart, run) for chart in charts},
+        "Workloads": _preset_lines(run),
+        "Settings": _settings(run, columns),
+        "Provenance": _table(
+            pl.DataFrame(list(about.provenance(run).items()), _FACTS, orient="row")
+        ),
+    }
+    if left_out:
+        sections["Not drawn"] = _listed([f"{title}: {why}." for title, why in left_out.items()])
+    embedded = {"charts": [_embedded(chart) for chart in charts], "themes": THEMES}
+    body = [
+        f'<section id="{_slug(t)}"><h2>{escape(t)}</h2>{s}</section>' for t, s in sections.items()
+    ]
+    body += [
+        f'<script type="application/json" id="{i}">{_json(d)}</script>' for i, d in embedded.items()
+    ]
+    template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title=escape(run.name),
+        question="".join(f'<p class="question">{escape(q)}</p>' for q in _question(run)),
+        links=" ".join(f'<a href="#{_slug(title)}">{escape(title)}</a>' for title in sections),
+        sections="\n".join(body),
+        javascript=_javascript(),
+    )
+
+
+def _javascript() -> str:
+    """Vega, Vega-Lite and Vega-Embed."""
+    code: str = vl_convert.javascript_bundle(vl_version=VEGA_LITE)  # type: ignore[call-arg]
+    return code.replace("</script", "<\\/script")
+
+
+def _slug(title: str) -> str:
+    return "-".join("".join(c if c.isalnum() else " " for c in title.lower()).split())
+
+
+def _json(data: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(data, separators=(",", ":"), default=str)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _question(run: Run) -> list[str]:
+    return about.question(run)[:1]
+
+
+def _charts(rows: pl.LazyFrame) -> tuple[list[Chart], dict[str, str]]:
+    drawn: list[Chart] = []
+    left_out: dict[str, str] = {}
+    for name in CHARTS:
+        try:
+            drawn.append(draw(name, rows))
+        except LeftOut as reason:
+            left_out[TITLES[name][0]] = str(reason)
+    return drawn, left_out
+
+
+def _embedded(chart: Chart) -> dict[str, Any]:
+    rounded = chart.rows.with_columns(pl.selectors.float().round_sig_figs(7))
+    columns = chart.rows.columns
+    data = {"columns": columns, "units": [unit(c) for c in columns], "rows": rounded.rows()}
+    return {"name": chart.name, "spec": chart.spec, "data": data}
+
+
+def _answer(run: Run, rows: pl.LazyFrame) -> str:
+    found = answer(str(run.plan["name"]), rows)
+    by = groups(rows)
+    best = recommended(alternatives(rows, by=by), by).collect()
+    best = best.drop(c for c in choices_in(best.columns) if best[c].n_unique() == 1)
+    said = _listed(found.sentences, "answer") if found.sentences else ""
+    return (
+        said
+        + (_table(found.rows, "The rows behind it") if found.rows.width else "")
+        + _table(best, "What to set for the fewest lock drops, and what ties with it")
+    )
+
+
+def _listed(lines: Sequence[str], kind: str = "") -> str:
+    return f'<ul class="{kind}">' + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def _figure(chart: Chart, run: Run) -> str:
+    nr_rows = chart.rows.height
+    reading, name = escape(chart.reading), chart.name
+    return (
+        f'<p>{reading}</p><figure><div class="chart" id="chart-{name}" tabindex="0" role="img" '
+        f'aria-label="{escape(chart.title)}. {reading}"></div>'
+        f'<figcaption class="quiet">{nr_rows:,} rows of the run\'s {run.plan["points"]:,} points '
+        f"({escape(chart.made_of)}); only these are in this file.</figcaption></figure>"
+        f'<details id="table-{name}"><summary>Table: {nr_rows:,} rows</summary>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table"></div></details>'
+    )
+
+
+def _table(frame: pl.DataFrame, caption: str = "") -> str:
+    number = [dtype.is_numeric() for dtype in frame.dtypes]
+    style = [' class="number"' if n else ' class="text"' for n in number]
+    head = [
+        f'<th scope="col"{s}>{escape(c)}<small>{escape(unit(c))}</small></th>'
+        for c, s in zip(frame.columns, style, strict=True)
+    ]
+    body = [
+        "<tr>"
+        + "".join(f"<td{s}>{_cell(v)}</td>" for v, s in zip(row, style, strict=True))
+        + "</tr>"
+        for row in frame.head(MAX_TABLE).iter_rows()
+    ]
+    more = "" if frame.height <= MAX_TABLE else f" (the first {MAX_TABLE} of {frame.height:,})"
+    label = escape(caption or "Table")
+    return (
+        f'<p class="quiet">{escape(caption)}{more}</p>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
+        f"<thead><tr>{''.join(head)}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def _cell(value: Any) -> str:
+    text = escape(cell(value))
+    return f'<span class="mark">{text}</span>' if value == "assumption" else text
+
+
+def _settings(run: Run, columns: pl.DataFrame) -> str:
+    assumed = columns.filter(pl.col("mark") == "assumption")["column"].to_list()
+    note = (
+        f"<p>Assumptions, not measurements: {escape(', '.join(assumed))}. Every time in this page "
+        "is modelled from them.</p>"
+    )
+    return note + _table(about.settings(columns), "Settings, what was swept first")
+
+
+def _preset_lines(run: Run) -> str:
+    lines = about.presets(run) or ["One workload, given by the settings below."]
+    return '<pre class="text">' + escape("\n".join(lines)) + "</pre>"

@@ -1,0 +1,150 @@
+"""What the charts show: small frames, aggregated from a run of any size."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from core.parameters import PARAMETERS
+from sweep.results.best import alternatives, pareto_front
+from sweep.results.bounds import FLOOR
+from sweep.results.columns import choices_in, parameters_in
+
+MAX_ROWS: Final = 8_000
+"""A chart embeds no more rows than this."""
+MAX_VALUES: Final = 16
+"""Of a parameter with more values than this, but for the capacity, a chart shows `FEW`."""
+FEW: Final = 9
+
+_PRESET: Final = {p.name for p in PARAMETERS if p.group == "workload"} - {"workload"}
+
+Varying = Mapping[str, Sequence[Any]]
+
+
+def usable(results: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows that have an outcome."""
+    return results.filter(pl.col("error").is_null())
+
+
+def varying(results: pl.LazyFrame) -> dict[str, list[Any]]:
+    """Every parameter with more than one value, and its values in order.
+
+    Parameters of the workload that follow from its name, because presets set them, are left out.
+    """
+    names = parameters_in(results.collect_schema().names())
+    differs = results.select(pl.col(c).min() != pl.col(c).max() for c in names).collect()
+    left = [c for c in names if differs[c].any()]
+    if "workload" in left:
+        swept = results.group_by("workload").agg(pl.col(c).min() != pl.col(c).max() for c in left)
+        set_here = swept.drop("workload").select(pl.all().any()).collect()
+        left = [c for c in left if c not in _PRESET or set_here[c].any()]
+    lists = [pl.col(c).unique().sort().implode() for c in left]
+    return dict(results.select(lists).collect().row(0, named=True)) if lists else {}
+
+
+def groups(results: pl.LazyFrame) -> list[str]:
+    """What a run sweeps that no maintainer sets: all that varies but caches, policy and seed."""
+    names = varying(results)
+    return [name for name in names if name not in {"seed", *choices_in(names)}]
+
+
+def thinned(results: pl.LazyFrame, values: Varying) -> tuple[pl.LazyFrame, dict[str, list[Any]]]:
+    """The rows at a few values of each parameter with many, evenly chosen, ends included."""
+    kept = {name: list(taken) for name, taken in values.items()}
+    for name, taken in values.items():
+        if len(taken) > MAX_VALUES and name not in ("desc_capacity", "seed"):
+            kept[name] = [taken[round(i * (len(taken) - 1) / (FEW - 1))] for i in range(FEW)]
+            results = results.filter(pl.col(name).is_in(kept[name]))
+    return results, kept
+
+
+def filters(values: Varying, axes: Sequence[str]) -> list[str]:
+    """Parameters to choose one value of in a chart with `axes`: the fewest values first.
+
+    Others that vary, among them always the seed, are averaged over.
+    """
+    rest = [c for c in values if c not in {*axes, "seed"} and len(values[c]) <= MAX_VALUES]
+    return sorted(rest, key=lambda c: len(values[c]))
+
+
+def fitting(make: Callable[[list[str]], pl.LazyFrame], by: Sequence[str]) -> pl.DataFrame:
+    """`make(by)`, without the last of `by`, and so on, until it has at most `MAX_ROWS` rows."""
+    for kept in range(len(by), 0, -1):
+        rows = make(list(by[:kept])).head(MAX_ROWS + 1).collect()
+        if rows.height <= MAX_ROWS:
+            return rows
+    return make([]).head(MAX_ROWS).collect()
+
+
+def staircase(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
+    """Mean lock drops and the page caches' floor for each capacity at which one of them changes,
+    and for the last one, in each group of `by`."""
+    steps = (
+        results.group_by([*by, "desc_capacity"])
+        .agg(pl.col("nr_lock_drops").mean(), FLOOR.mean().alias("floor_drops"))
+        .sort([*by, "desc_capacity"])
+    )
+    group = list(by) or pl.lit(0)
+    changes = pl.col("nr_lock_drops") != pl.col("nr_lock_drops").shift(1)
+    last = pl.col("desc_capacity") == pl.col("desc_capacity").max()
+    return steps.filter((changes.fill_null(True) | last).over(group))
+
+
+def heat(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
+    """Lock drops, and `times_floor`: how often those of the page caches alone, for each cell."""
+    return (
+        results.group_by(by)
+        .agg(pl.col("nr_lock_drops").mean(), FLOOR.mean().alias("floor_drops"))
+        .with_columns((pl.col("nr_lock_drops") / pl.col("floor_drops")).alias("times_floor"))
+        .sort(by)
+    )
+
+
+def trade(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
+    """Each geometry and policy in each group of `by`, and whether it is on the Pareto front.
+
+    Of those that differ only in the capacity and cost the same lock drops, the cheapest stands.
+    """
+    rows = alternatives(results, by=by)
+    columns = rows.collect_schema().names()
+    options = choices_in(columns)
+    front = pareto_front(rows, by).select(*by, *options, pl.lit(True).alias("on_front"))
+    same = [*by, *(c for c in options if c != "desc_capacity"), "nr_lock_drops"]
+    return (
+        rows.join(front, on=[*by, *(c for c in options if c not in by)], how="left")
+        .with_columns(pl.col("on_front").fill_null(False))
+        .sort("standing_bytes")
+        .unique(same, keep="first", maintain_order=True)
+        .with_columns((pl.col("standing_bytes") / 1024).alias("standing_kib"))
+        .select(*by, *(c for c in options if c not in by), "nr_lock_drops", "standing_kib",
+                "hold_ns_p99", "on_front")
+        .sort([*by, "standing_kib"])
+    )  # fmt: skip
+
+
+def holds(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
+    """Median, 99th percentile and maximum of the hold times, in us, averaged in each group."""
+    names = ("hold_ns_p50", "hold_ns_p99", "hold_ns_max")
+    micros = [(pl.col(c).mean() / 1000).alias(f"{c[8:]}_us") for c in names]
+    return results.group_by(by).agg(micros).sort(by)
+
+
+def rises(results: pl.LazyFrame, same: Sequence[str]) -> pl.LazyFrame:
+    """Every capacity that costs more lock drops than the next smaller one, at equal `same`.
+
+    `more_drops` is how many more; the largest come first, `MAX_ROWS` of them at most.
+    """
+    group = list(same) or pl.lit(0)
+    before = [pl.col(c).shift(1).over(group) for c in ("desc_capacity", "nr_lock_drops")]
+    order = ["more_drops", *same, "desc_capacity"]
+    return (
+        results.select(*same, "desc_capacity", "nr_lock_drops")
+        .sort([*same, "desc_capacity"])
+        .with_columns(
+            before[0].alias("smaller_capacity"),
+            (pl.col("nr_lock_drops") - before[1]).alias("more_drops"),
+        )
+        .filter(pl.col("more_drops") > 0)
+        .sort(order, descending=[True] + [False] * (len(order) - 1))
+        .head(MAX_ROWS)
+    )
