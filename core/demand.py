@@ -68,13 +68,12 @@ class Demand:
         return int(np.diff(self.desc_sum).max(initial=0))
 
 
-def demand_of(workload: Workload, slots: list[Mapping] | None = None) -> Demand:
+def demand_of(workload: Workload) -> Demand:
     """The splits of a whole workload: all memslots, all rounds, one after the other.
 
-    `slots` are its mappings if they are not to be drawn. O(huge pages) time, memory for the aliased
-    pages alone.
+    O(huge pages) time, memory for the aliased pages alone.
     """
-    slots = slots or [mapping(workload, slot) for slot in range(workload.nr_memslots)]
+    slots = [mapping(workload, slot) for slot in range(workload.nr_memslots)]
     heads, demand = _round(workload, slots, filled=False)
     budget = _budget(workload, slots)
     exhausted = demand.nr_created >= budget

@@ -161,7 +161,8 @@ def _foreseen(values: Values, group: Values, capacities: NDArray[np.int64]) -> V
     """Outcomes to expect, without a draw. Raises ValueError where they are not worked out."""
     cost = Cost(**{name: group[name] for name in COST})
     workload = workload_of(values)
-    rule = "workload.path must be empty" if values["path"] else refusal(workload, group["policy"])
+    rule = refusal(workload, group["policy"], group["object_capacity"])
+    rule = "workload.path must be empty" if values["path"] else rule
     if cost.depends_on_time or group["desc_min"] < SPTES_PER_PAGE:
         rule = "cost.think_ns and cost.timeslice_ns must be 0, caches.desc_min at least 512"
     if rule:

@@ -26,14 +26,19 @@ LONGEST: Final = 1 << 24
 """Largest descriptor capacity that is worked out: time is proportional to it."""
 
 
-def refusal(workload: Workload, policy: str) -> str | None:
-    """Why this workload has no expectation here, or None."""
+RESIDUES: Final = 4096
+"""Largest object capacity: each residue modulo it is a Fourier component."""
+
+
+def refusal(workload: Workload, policy: str, object_capacity: int) -> str | None:
+    """Why there is no expectation here, or None."""
     rules = {
         "workload.alias_degree must be 2": workload.alias_degree == 2,
         "workload.placement must be uniform": workload.placement == "uniform",
         "workload.ratio_1g must be 0": workload.ratio_1g == 0,
         "caller.rounds must be 1": workload.rounds == 1,
         "policy must be kernel": policy == "kernel",
+        f"caches.object_capacity must be at most {RESIDUES}": object_capacity <= RESIDUES,
     }
     broken = [rule for rule, holds in rules.items() if not holds]
     return "; ".join(broken) or None
