@@ -12,13 +12,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core import walk
 from core.constants import HUGE_PAGES_PER_GIB, SPTES_PER_PAGE
 from core.cost import Cost
-from core.demand import Demand, demand_of, has_prefixes, prefix
+from core.demand import Demand, demand_of, has_prefixes, prefix, recorded_demand
 from core.expected import expected, refusal
 from core.geometry import full_bytes, standing_bytes
 from core.machine import machine
 from core.outcome import ENGINES, OUTCOMES
+from core.parameters import BY_NAME
+from core.recorded import recorded_scenario
 from core.replay import EXACT, Replay, replay
 from core.workload import Workload
 
@@ -31,6 +34,12 @@ FAMILY: Final = (
     "seed", "path", "pte_list_ext", "kernel", "caller", "clear_chunk_gib", "rounds", "nr_memslots",
 )  # fmt: skip
 """Parameters that demand depends on, but for `memslot_gib`: a smaller memslot is a prefix."""
+
+RECORDED: Final = (
+    "memslot_gib", "alias_ratio", "alias_degree", "ratio_1g", "placement",
+    "caller", "rounds", "nr_memslots", "clear_chunk_gib",
+)  # fmt: skip
+"""Parameters that a recording decides itself, or has no say in: they stay at their defaults."""
 
 _SAME_NAME: Final = tuple(f.name for f in fields(Workload) if f.name in FAMILY)
 
@@ -117,12 +126,37 @@ def _varies(column: NDArray[Any]) -> bool:
 def _demand(values: Values, largest: float, recordings: Mapping[str, str]) -> Demand:
     """Demand of one workload, of which memslots of up to `largest` GiB are asked for too."""
     if values["path"]:
-        raise NotImplementedError
+        return _recorded(values, recordings)
     workload = workload_of(values)
     drawn = workload_of(values | {"memslot_gib": largest})
     shorter = drawn != workload and has_prefixes(workload)
     found = prefix(_cached_demand(drawn), drawn, workload.nr_huge_pages) if shorter else None
     return found or _cached_demand(workload)
+
+
+def _recorded(values: Values, recordings: Mapping[str, str]) -> Demand:
+    """Demand of a recording: its own pages and aliases, the kernel and list size asked for."""
+    path, known = values["path"], {name: BY_NAME[name] for name in RECORDED}
+    if path not in recordings:
+        raise ValueError(f"workload.path={path!r}: its text was not given to the engine.")
+    wrong = [f"{p.key}={values[n]!r}" for n, p in known.items() if values[n] != p.default]
+    if wrong:
+        raise ValueError(
+            f"workload.path={path!r} with {', '.join(wrong)}: a recording has its own pages and "
+            "aliases, and dirty logging is enabled once; leave these at their defaults."
+        )
+    return _cached_recording(
+        *(recordings[path], path, values["kernel"], values["pte_list_ext"]),
+        *(values["distinct_role_ratio"], values["seed"]),
+    )
+
+
+@lru_cache(maxsize=4)
+def _cached_recording(
+    text: str, name: str, kernel: str, ext: int, distinct_role_ratio: float, seed: int
+) -> Demand:
+    scenario, _ = recorded_scenario(text, name, kernel, ext, distinct_role_ratio, seed)
+    return recorded_demand(walk.demand_of(scenario, kernel))
 
 
 def workload_of(values: Mapping[str, Any]) -> Workload:
