@@ -14,14 +14,14 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from sweep.backends import KINDS, Backend, BackendConfig
+from sweep.backends import KINDS, Backend, BackendConfig, RayLostError
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.lease import Lease
 from sweep.ledger import Ledger
-from sweep.plan import Plan, refuse_mismatch
+from sweep.plan import Plan, Segment, refuse_mismatch
 from sweep.progress import Reporter
-from sweep.provenance import provenance
+from sweep.provenance import provenance, versions
 from sweep.shard import Engine, Outcomes, Work, peak_rss
 from sweep.sizing import BYTES_PER_POINT, measure
 from sweep.store import DONE, PLAN, StorageError, Store
@@ -64,7 +64,7 @@ def launch(grid: Grid, job: Job, outcomes: Outcomes | None = None) -> int:
             return _Launch(grid, job, outcomes, console).run()
     except RefusedError as error:
         return _say(console, f"refused: {error}", 2)
-    except StorageError as error:
+    except (StorageError, RayLostError) as error:
         return _say(console, f"stopped: {error}\n{_resume(job)}", 1)
     except KeyboardInterrupt:
         return _say(console, f"interrupted. {_resume(job)}", 128 + signal.SIGINT)
@@ -120,7 +120,10 @@ class _Launch:
         return found
 
     def _measured_plan(self) -> Plan:
-        sizing = measure(self._grid, self._outcomes, self._job.backend.shard_points)
+        backend, points = self._job.backend, len(self._grid)
+        if backend.shard_points and backend.kind != "auto" and not self._job.dry_run:
+            return replace(self._plan, segments=(Segment(0, points, backend.shard_points),))
+        sizing = measure(self._grid, self._outcomes, backend.shard_points)
         return replace(self._plan, segments=sizing.segments, seconds=round(sizing.seconds, 3))
 
     def _publish(self, plan: Plan) -> Plan:
@@ -142,7 +145,8 @@ class _Launch:
     def _compute(self, plan: Plan, ledger: Ledger, reporter: Reporter, lease: Lease) -> None:
         kind = self._kind(plan, plan.points - ledger.points)
         backend = _backend(replace(self._job.backend, kind=kind))
-        work = Work(plan, self._store, self._outcomes, lease.owner, self._job.backend.deadline_s)
+        deadline_s = self._job.backend.deadline_s
+        work = Work(plan, self._store, self._outcomes, lease.owner, deadline_s, versions())
         self._console.print(
             f"{self._store.uri}: {plan.points - ledger.points:,} of {plan.points:,} points to do, "
             f"{plan.nr_shards - ledger.shards:,} shards, backend {kind}",

@@ -63,13 +63,17 @@ class Engine:
 
 @dataclass(frozen=True)
 class Work:
-    """Everything that computing and storing a shard takes. Sent to the workers once."""
+    """Everything that computing and storing a shard takes. Sent to the workers once.
+
+    Workers make sure that they see the lease of the driver `owner` and have its `versions`.
+    """
 
     plan: Plan
     store: Store
     outcomes: Outcomes
     owner: str = ""
-    deadline_s: float | None = None
+    deadline_s: float = 0.0
+    versions: Mapping[str, str] = field(default_factory=dict)
     grid: Grid = field(init=False)
 
     def __post_init__(self) -> None:

@@ -27,7 +27,9 @@ MAX_JSON_BYTES: Final = 4 << 20
 REMOTE_PATIENCE_S: Final = 60.0
 """How long requests to a remote filesystem are repeated before the run stops."""
 
-_PARTS: Final = ".part-"
+PARTS: Final = ".part-"
+"""Parts of a shard that was cut up, until they are joined."""
+
 _T = TypeVar("_T")
 
 

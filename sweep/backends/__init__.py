@@ -20,6 +20,10 @@ class BackendConfig:
     deadline_s: float = 900.0  # a shard that takes longer is given up, cut up and tried elsewhere
 
 
+class RayLostError(Exception):
+    """Ray itself is gone. The shards on disk are not."""
+
+
 class Backend(Protocol):
     """One method, one contract, whichever machine computes."""
 

@@ -1,38 +1,59 @@
 """Shards on Ray workers: a bounded window, and every loss of a worker or node repaired.
 
-Workers write their own shards; only index ranges and manifest rows cross the wire.
+Workers write their own shards; only index ranges and manifest rows cross the wire. Ray retries
+nothing: what is lost comes back here, where a shard that keeps killing workers is cut into parts,
+down to the one guilty point.
 """
 
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, Final
 
-from sweep.backends import BackendConfig
-from sweep.backends.ray_session import session
-from sweep.errors import RefusedError
+from sweep.backends import BackendConfig, RayLostError, ray_worker
+from sweep.backends.ray_session import Session, raise_cause, session
 from sweep.plan import Shard
 from sweep.shard import Work
 from sweep.store import Manifest
 
-_TICK_S: Final = 1.0
+_TICK_S: Final = 0.5
 _TRIES: Final = 3
-"""Workers that one point, or one node-less shard, may take with it before it is given up."""
+"""Workers that one point may take with it before it becomes an error row."""
 
+_LOSSES: Final = 40
+"""Workers lost one after the other, with no shard done in between, that end the run."""
 
-def _run(work: Work, shard: Shard, name: str) -> Manifest:
-    return work.run(shard, name)
+_PARTS: Final = 8
+_STRAGGLER: Final = (3.0, 4.0)
+"""A shard that takes longer than this many seconds, and this many times the median, is also
+computed in parts by workers that have nothing else to do."""
 
 
 @dataclass(eq=False)
 class Task:
-    """A shard, or a part of one, on its way."""
+    """`compute`, `join` or `give_up` of a shard, or of a part of the shard `whole`."""
 
+    action: str
     shard: Shard
-    name: str = ""
+    whole: Shard
     tries: int = 0
-    since: float = field(default_factory=time.monotonic)
+    since: float = 0.0
+    reason: str = ""
+    stale: bool = False
+
+    @property
+    def points(self) -> int:
+        return self.shard.last - self.shard.first
+
+
+@dataclass
+class Split:
+    """A shard that is computed in parts."""
+
+    done: set[Shard] = field(default_factory=set)
+    missing: int = 0
 
 
 class RayBackend:
@@ -42,55 +63,156 @@ class RayBackend:
         self._config = config
 
     def run(self, work: Work, shards: Iterable[Shard]) -> Iterator[Manifest]:
-        with session(self._config) as ray:
-            yield from _Pool(ray, work, iter(shards)).manifests()
+        with session(self._config, work.versions) as ray:
+            ray.on_every_node(ray_worker.inspect, work)
+            with ray.watched(f"What is done is kept; resume with: {work.plan.resume}"):
+                yield from _Pool(ray, work, iter(shards)).manifests()
 
 
 class _Pool:
-    def __init__(self, ray: Any, work: Work, shards: Iterator[Shard]) -> None:
-        self._ray = ray
+    def __init__(self, connection: Session, work: Work, shards: Iterator[Shard]) -> None:
+        self._session = connection
+        self._ray = connection.ray
         self._work = work
-        self._reference = ray.put(work)
-        self._remote = ray.remote(max_retries=0, num_cpus=1)(_run)
+        self._reference = self._ray.put(work)
+        remote = self._ray.remote(max_retries=0, num_cpus=1)
+        self._remote = {
+            name: remote(getattr(ray_worker, name)) for name in ("compute", "join", "give_up")
+        }
         self._shards = shards
-        self._again: deque[Task] = deque()
+        self._ready: deque[Task] = deque()
         self._running: dict[Any, Task] = {}
+        self._splits: dict[Shard, Split] = {}
+        self._seconds: deque[float] = deque(maxlen=101)
+        self._cpus = 1
+        self._losses = 0
 
     def manifests(self) -> Iterator[Manifest]:
-        while self._fill() or self._running:
+        """Every shard's manifest, once."""
+        looked = 0.0
+        while True:
+            if time.monotonic() - looked > _TICK_S:
+                self._cpus = self._session.cpus()
+                self._help_stragglers()
+                looked = time.monotonic()
+            self._fill()
+            if all(task.stale for task in self._running.values()):
+                return
             done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=_TICK_S)
             for reference in done:
-                manifest = self._finish(reference)
-                if manifest:
+                if manifest := self._finish(reference):
                     yield manifest
 
-    def _fill(self) -> bool:
-        """Keep every CPU busy with one task; whether anything is running."""
-        cpus = int(self._ray.cluster_resources().get("CPU", 1))
-        while len(self._running) < cpus:
-            task = self._next()
-            if task is None:
-                break
-            task.since = time.monotonic()
-            reference = self._remote.remote(self._reference, task.shard, task.name)
-            self._running[reference] = task
-        return bool(self._running)
+    def _fill(self) -> None:
+        """Give every CPU one task: a shard takes seconds, so a queue would gain nothing."""
+        while len(self._running) < self._cpus and (task := self._next()):
+            self._submit(task)
 
     def _next(self) -> Task | None:
-        if self._again:
-            return self._again.popleft()
+        if self._ready:
+            return self._ready.popleft()
         shard = next(self._shards, None)
-        return None if shard is None else Task(shard)
+        return None if shard is None else Task("compute", shard, shard)
+
+    def _submit(self, task: Task) -> None:
+        arguments: tuple[Any, ...] = (task.shard, self._name(task))
+        if task.action == "join":
+            arguments = (task.shard, tuple(self._splits[task.whole].done))
+        elif task.action == "give_up":
+            arguments = (*arguments, task.reason)
+        task.since = time.monotonic()
+        reference = self._remote[task.action].remote(self._reference, *arguments)
+        self._running[reference] = task
+
+    @staticmethod
+    def _name(task: Task) -> str:
+        return "" if task.shard == task.whole else ray_worker.part_name(task.shard)
 
     def _finish(self, reference: Any) -> Manifest | None:
         task = self._running.pop(reference)
         errors = self._ray.exceptions
         try:
             manifest: Manifest = self._ray.get(reference)
+        except errors.RayTaskError as error:
+            if not task.stale:
+                raise_cause(error)
+        except errors.LocalRayletDiedError as error:
+            raise RayLostError("the Ray node of this driver is gone") from error
+        except errors.RayError as error:
+            if not task.stale:
+                self._lost(task, error)
+        else:
+            return None if task.stale else self._arrived(task, manifest)
+        return None
+
+    def _arrived(self, task: Task, manifest: Manifest) -> Manifest | None:
+        self._losses = 0
+        if task.shard == task.whole:
+            self._seconds.append(time.monotonic() - task.since)
+            self._settle(task.whole)
             return manifest
-        except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError) as error:
+        split = self._splits[task.whole]
+        split.done.add(task.shard)
+        split.missing -= task.points
+        if split.missing == 0:
+            self._ready.appendleft(Task("join", task.whole, task.whole))
+        return None
+
+    def _settle(self, whole: Shard) -> None:
+        """Forget the parts of a shard that is on disk, done or not."""
+        split = self._splits.pop(whole, None)
+        if split is None:
+            return
+        self._ready = deque(task for task in self._ready if task.whole != whole)
+        for reference, task in self._running.items():
+            if task.whole == whole:
+                task.stale = True
+                self._ray.cancel(reference, force=True)
+        for part in split.done:
+            self._work.store.delete(ray_worker.part_name(part))
+
+    def _lost(self, task: Task, error: Exception) -> None:
+        """A worker died: try again, with fewer points once that has happened twice."""
+        errors = self._ray.exceptions
+        self._losses += 1
+        if self._losses > _LOSSES:
+            raise RayLostError(f"no worker survives; the last {_LOSSES} died: {error}") from error
+        if task.shard == task.whole and task.whole in self._splits and task.action == "compute":
+            return  # its parts are on their way
+        out_of_memory = isinstance(error, errors.OutOfMemoryError)
+        if not isinstance(error, errors.NodeDiedError):
             task.tries += 1
-            if task.tries > _TRIES:
-                raise RefusedError(f"{task.shard}: {error}") from error
-            self._again.append(task)
-            return None
+        if task.action != "compute":
+            self._ready.append(task)
+        elif task.points > 1 and (task.tries > 1 or out_of_memory):
+            self._split(task, _PARTS)
+        elif task.tries < _TRIES:
+            self._ready.append(task)
+        else:
+            late = time.monotonic() - task.since >= self._work.deadline_s
+            why = f"no outcome within {self._work.deadline_s:g} s" if late else "its worker died"
+            reason = f"WorkerLost: {why}, {task.tries} times."
+            self._ready.append(Task("give_up", task.shard, task.whole, reason=reason))
+
+    def _split(self, task: Task, ways: int) -> None:
+        """Compute the points of `task` in up to `ways` parts, which are joined in the end."""
+        if task.whole not in self._splits:
+            self._splits[task.whole] = Split(missing=task.points)
+        size = -(-task.points // ways)
+        for first in range(task.shard.first, task.shard.last, size):
+            part = Shard(first, min(first + size, task.shard.last))
+            self._ready.append(Task("compute", part, task.whole, tries=min(task.tries, 1)))
+
+    def _help_stragglers(self) -> None:
+        """Let idle workers compute parts of the shard that has been running for longest."""
+        idle = self._cpus - len(self._running)
+        if idle <= 0 or self._ready or not self._running:
+            return
+        whole = [t for t in self._running.values() if t.shard == t.whole and t.points > 1]
+        whole = [t for t in whole if t.action == "compute" and t.whole not in self._splits]
+        seconds, times = _STRAGGLER
+        limit = max(seconds, times * median(self._seconds)) if self._seconds else 4 * seconds
+        late = [task for task in whole if time.monotonic() - task.since > limit]
+        if late:
+            task = min(late, key=lambda t: t.since)
+            self._split(task, min(_PARTS, 2 * idle))

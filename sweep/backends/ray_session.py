@@ -4,15 +4,19 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from sweep.backends import BackendConfig
+import core
+import sweep
+from sweep.backends import BackendConfig, jit_cache
 from sweep.errors import RefusedError
+from sweep.store import StorageError
 
 HEALTH_CHECKS: Final = {
     "health_check_initial_delay_ms": 2000,
@@ -26,19 +30,87 @@ set the same as RAY_<name> for clusters that were started elsewhere."""
 _OBJECT_STORE_BYTES: Final = 128 << 20
 """Only the plan and manifest rows pass through it."""
 
+_HEAD_MISSES: Final = 6
+"""Looks at the head node in a row, half a second apart, that must fail."""
+
 _ONE_THREAD: Final = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "ARROW_NUM_THREADS")
 """Shards run side by side, so that each takes one core."""
 
 
+class Session:
+    """A connection to Ray that notices when its head is gone."""
+
+    def __init__(self, ray: Any) -> None:
+        self.ray = ray
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        self._head = (host.strip("[]"), int(port))
+
+    def cpus(self) -> int:
+        """CPUs of all nodes that are alive now."""
+        return max(int(self.ray.cluster_resources().get("CPU", 0)), 1)
+
+    @contextmanager
+    def watched(self, resume: str) -> Iterator[None]:
+        """The block, with an eye on the head node.
+
+        Without its head, Ray blocks every call for a minute and then aborts the process. So this
+        process ends itself, within about 3 s and after saying how to go on.
+        """
+        over = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(over, resume), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
+    def _watch(self, over: threading.Event, resume: str) -> None:
+        misses = 0
+        while misses < _HEAD_MISSES and not over.wait(0.5):
+            try:
+                socket.create_connection(self._head, timeout=1.0).close()
+                misses = 0
+            except OSError:
+                misses += 1
+        if misses == _HEAD_MISSES:
+            where = "{}:{}".format(*self._head)
+            text = f"stopped: the head node at {where} is gone. {resume}\n"
+            os.write(2, text.encode())
+            os._exit(1)
+
+    def on_every_node(self, action: Callable[..., None], *arguments: Any) -> None:
+        """Run `action` once on each node that computes; the first exception is raised here."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        remote = self.ray.remote(max_retries=0, num_cpus=0)(action)
+        nodes = [n for n in self.ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
+        places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+        running = [remote.options(scheduling_strategy=p).remote(*arguments) for p in places]
+        try:
+            self.ray.get(running)
+        except self.ray.exceptions.RayTaskError as error:
+            raise_cause(error)
+        except self.ray.exceptions.RuntimeEnvSetupError as error:
+            raise RefusedError(f"a node cannot set up this code: {error}") from error
+
+
+def raise_cause(error: Any) -> NoReturn:
+    """What a worker raised, without Ray's wrapping if it is one of our own."""
+    if isinstance(error.cause, RefusedError | StorageError):
+        raise error.cause from None
+    raise error
+
+
 @contextmanager
-def session(config: BackendConfig) -> Iterator[Any]:
-    """The module `ray`, connected; on leaving, whatever was started here is ended."""
-    join = _joined if config.kind == "ray_cluster" else _started
+def session(config: BackendConfig, versions: Mapping[str, str]) -> Iterator[Session]:
+    """Ray, connected; on leaving, whatever was started here is ended."""
+    join = _joined(config, versions) if config.kind == "ray_cluster" else _started(config)
     handler = signal.getsignal(signal.SIGTERM)
-    with join(config) as ray:
+    with join as ray:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, which aborts
-        yield ray
+        yield Session(ray)
 
 
 @contextmanager
@@ -46,11 +118,10 @@ def _started(config: BackendConfig) -> Iterator[Any]:
     folder = Path(tempfile.mkdtemp(prefix="ss-"))
     with _environment(_local_settings(folder)):
         import ray
-        from ray._private import ray_constants
         from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
-        # Ray reads these once, at its import, which may have been earlier.
-        ray_constants.ENABLE_RAY_CLUSTER = False
+        _keep_loopback("127.0.0.1")
+        # Ray reads its environment once, at its import, which may have been earlier.
         Config.initialize("")
         AuthenticationTokenLoader.instance().reset_cache()
         try:
@@ -78,29 +149,70 @@ def _local_settings(folder: Path) -> dict[str, str]:
     token.write_text(secrets.token_hex(32))
     settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     settings |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # elsewhere, too, it means: loopback only
     return settings | dict.fromkeys(_ONE_THREAD, "1")
 
 
 @contextmanager
-def _joined(config: BackendConfig) -> Iterator[Any]:
+def _joined(config: BackendConfig, versions: Mapping[str, str]) -> Iterator[Any]:
+    address = config.address or os.environ.get("RAY_ADDRESS")
+    if not address or "://" in address:
+        raise RefusedError(
+            f"backend=ray_cluster: {address or 'no address'} is no cluster to join. Give "
+            "backend.address=host:port or set RAY_ADDRESS to what 'ray start --head' printed; "
+            "from outside of the cluster, use 'ray job submit'."
+        )
+    _refuse_unreachable(address)
     import ray
 
-    address = config.address or os.environ.get("RAY_ADDRESS")
-    if not address:
-        raise RefusedError(
-            "backend=ray_cluster: no cluster named. Give backend.address=host:port or set "
-            "RAY_ADDRESS; 'ray start --head' prints it."
-        )
+    _keep_loopback(address)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="error")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level="error",
+            runtime_env=_shipped(jit_cache.settings(versions)),
+        )
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).strip().split("\n")[0]
         raise RefusedError(f"cannot join the Ray cluster at {address}: {reason}") from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
+    except (OSError, ValueError) as error:
+        raise RefusedError(f"no Ray cluster answers at {address}: {error}") from error
+
+
+def _keep_loopback(address: str) -> None:
+    """Let a loopback address be one: on Linux, Ray would take the machine's outer address."""
+    from ray._private import ray_constants
+
+    outer = not address.startswith(("127.", "localhost", "[::1]"))
+    ray_constants.ENABLE_RAY_CLUSTER = outer
+
+
+def _shipped(settings: Mapping[str, str]) -> dict[str, Any]:
+    """A runtime environment with our code, some 100 KB, and the settings of a worker.
+
+    A job that was submitted with a working_dir has the code already.
+    """
+    settings = dict(settings) | dict.fromkeys(_ONE_THREAD, "1")
+    environment: dict[str, Any] = {
+        "env_vars": {name: value for name, value in settings.items() if name not in os.environ}
+    }
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        return environment
+    packages = [package.__path__[0] for package in (core, sweep)]
+    return environment | {"py_modules": packages, "excludes": ["__pycache__"]}
 
 
 @contextmanager

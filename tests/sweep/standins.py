@@ -1,6 +1,7 @@
 """Stand-ins for the engine, quick and easy to check by hand, and a grid to run them on."""
 
 import os
+import resource
 import signal
 import time
 from decimal import Decimal
@@ -42,10 +43,61 @@ def slow(points):
     return tiny(points)
 
 
+def _first_time(points, seed=3):
+    """Whether this is the first worker of all to meet `seed`; the folder $MARK remembers."""
+    if not (points["seed"] == seed).any():
+        return False
+    try:
+        (Path(os.environ["MARK"]) / f"met-{seed}").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def mortal_once(points):
-    """`tiny`, but the first worker to meet seed 3 kills itself; $MARK remembers that."""
-    mark = Path(os.environ["MARK"])
-    if (points["seed"] == 3).any() and not mark.exists():
-        mark.touch()
+    """`slow`, but the first worker to meet seed 3 kills itself."""
+    if _first_time(points):
         os.kill(os.getpid(), signal.SIGKILL)
+    return tiny(points)
+
+
+def deadly(points):
+    """`tiny`, but seed 3 with capacity 600 kills whoever computes it."""
+    if ((points["seed"] == 3) & (points["desc_capacity"] == 600)).any():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return tiny(points)
+
+
+def hungry(points):
+    """`tiny`, but the kernel kills whoever computes more than 20 points of seed 3 at once."""
+    if (points["seed"] == 3).sum() > 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return tiny(points)
+
+
+def greedy(points):
+    """`tiny`, in a process that may have 256 MB more, taking 16 MB a point of seed 3."""
+    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (held + (256 << 20), before[1]))
+    try:
+        np.empty(((points["seed"] == 3).sum() + 1) * (16 << 20), np.uint8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    return tiny(points)
+
+
+def hanging_once(points):
+    """`tiny`, but the first worker to meet seed 3 never comes back."""
+    if _first_time(points):
+        time.sleep(100_000)
+    return tiny(points)
+
+
+def located(points):
+    """`tiny`, at 8 ms a point, and each node that computes leaves its name in $MARK."""
+    import ray
+
+    (Path(os.environ["MARK"]) / ray.get_runtime_context().get_node_id()).touch()
+    time.sleep(0.008 * len(points["seed"]))
     return tiny(points)

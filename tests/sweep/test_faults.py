@@ -11,6 +11,7 @@ import pytest
 
 from sweep.backends import BackendConfig
 from sweep.launch import Job, launch
+from tests.sweep.cluster import Cluster
 from tests.sweep.standins import seeds_by_capacities, tiny
 from tests.sweep.tables import table_of
 
@@ -21,11 +22,14 @@ INLINE = {"kind": "inline", "shard_points": 50}
 RAY = {"kind": "ray_local", "num_cpus": 2, "shard_points": 50}
 
 
-def driver(folder, engine, backend, **settings):
+def driver(folder, engine, backend, environment=None, **settings):
     """A driver process of its own group, on the 2,000 points of `GRID`."""
     settings |= {"results_dir": str(folder), "backend": backend}
     command = [sys.executable, "-m", "tests.sweep.driver", engine, json.dumps(settings)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env=(environment or os.environ) | {"MARK": str(folder)},
+    )  # fmt: skip
 
 
 def wait_for(condition, seconds=60):
@@ -85,4 +89,78 @@ def test_an_interrupted_run_says_how_to_resume(tmp_path, backend, number, code, 
     second = driver(tmp_path, "tiny", INLINE)
     assert second.wait() == 0
     second.stderr.close()
+    assert table_of(run_of(tmp_path)).equals(undisturbed)
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("engine", ["mortal_once", "hungry", "greedy"])
+def test_a_worker_that_dies_in_a_shard_costs_nothing(tmp_path, engine, undisturbed):
+    run = driver(tmp_path, engine, RAY)
+    said = run.communicate(timeout=100)[1]
+    assert run.returncode == 0, said
+    assert table_of(run_of(tmp_path)).equals(undisturbed)
+    assert {p.name[0] for p in run_of(tmp_path).iterdir()} == {"s", "p", "d"}
+
+
+@pytest.mark.ray
+def test_a_point_that_kills_every_worker_becomes_one_error_row(tmp_path, undisturbed):
+    run = driver(tmp_path, "deadly", RAY | {"shard_points": 100})
+    said = run.communicate(timeout=100)[1]
+    assert run.returncode == 1, said
+    rows = table_of(run_of(tmp_path))
+    # Seed 3 begins at point 300; capacity 600 is 47 after 553.
+    errors = [row for row in rows.to_pylist() if row["error"]]
+    assert [row["point"] for row in errors] == [347]
+    assert errors[0]["error"] == "WorkerLost: its worker died, 3 times."
+    assert rows.slice(0, 347).equals(undisturbed.slice(0, 347))
+    assert rows.slice(348).equals(undisturbed.slice(348))
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("deadline_s", [3, 900])
+def test_a_shard_that_hangs_is_computed_by_others(tmp_path, deadline_s, undisturbed):
+    # Within the deadline the kernel ends the worker; without one, idle workers take over.
+    run = driver(tmp_path, "hanging_once", RAY | {"deadline_s": deadline_s})
+    said = run.communicate(timeout=100)[1]
+    assert run.returncode == 0, said
+    assert table_of(run_of(tmp_path)).equals(undisturbed)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    started = Cluster(tmp_path)
+    yield started
+    started.close()
+
+
+@pytest.mark.ray
+def test_a_killed_node_is_made_up_for_and_a_late_one_is_used(tmp_path, cluster, undisturbed):
+    doomed = cluster.start()
+    backend = {"kind": "ray_cluster", "address": cluster.address, "shard_points": 50}
+    run = driver(tmp_path, "located", backend, cluster.environment)
+    wait_for(lambda: len(shards_in(tmp_path)) >= 4)
+    cluster.kill(doomed)
+    cluster.start()
+    said = run.communicate(timeout=100)[1]
+    assert run.returncode == 0, said
+    assert table_of(run_of(tmp_path)).equals(undisturbed)
+    nodes = [p for p in tmp_path.iterdir() if not p.name.startswith("sweep-")]
+    assert len(nodes) == 3
+
+
+@pytest.mark.ray
+def test_without_its_head_node_a_run_ends_with_the_command_that_resumes_it(
+    tmp_path, cluster, undisturbed
+):
+    cluster.start()
+    backend = {"kind": "ray_cluster", "address": cluster.address, "shard_points": 50}
+    run = driver(tmp_path, "slow", backend, cluster.environment, resume="sweep experiment=x")
+    wait_for(lambda: len(shards_in(tmp_path)) >= 4)
+    cluster.kill(0)
+    said = run.communicate(timeout=60)[1]
+    assert run.returncode == 1, said
+    assert "resume with: sweep experiment=x" in said
+    again = driver(tmp_path, "tiny", INLINE)
+    said = again.communicate()[1]
+    assert again.returncode == 0, said
     assert table_of(run_of(tmp_path)).equals(undisturbed)

@@ -1,0 +1,75 @@
+"""Where compiled kernels are kept on cluster workers, so that a machine compiles them once.
+
+Code that Ray ships lies in a new folder for every session, and numba keeps compiled code beside
+its source. This locator keeps it in the user's cache folder instead, named by the code's digest.
+"""
+
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+FOLDER: Final = "SPLITSWEEP_KERNELS"
+"""Environment variable: the folder of compiled kernels."""
+
+_warm: set[str] = set()
+
+
+def settings(versions: Mapping[str, str]) -> dict[str, str]:
+    """Environment of a worker that shares compiled kernels with its neighbours."""
+    return {
+        FOLDER: f"~/.cache/splitsweep/kernels-{_key(versions)}",
+        "NUMBA_CACHE_LOCATOR_CLASSES": f"{__name__}.SharedLocator",
+    }
+
+
+def _key(versions: Mapping[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(versions.items())).encode()).hexdigest()[:16]
+
+
+class SharedLocator:
+    """What numba asks for the place of a function's compiled code, and when that is stale."""
+
+    def __init__(self, function: Any, source: str) -> None:
+        self._source = Path(source)
+        self._line = function.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, function: Any, source: str) -> Self | None:
+        """A locator, or None if the folder cannot be written; numba then looks elsewhere."""
+        locator = cls(function, source)
+        try:
+            locator.ensure_cache_path()
+        except OSError:
+            return None
+        return locator
+
+    def ensure_cache_path(self) -> None:
+        Path(self.get_cache_path()).mkdir(parents=True, exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        return str(Path(os.environ[FOLDER]).expanduser())
+
+    def get_source_stamp(self) -> str:
+        return hashlib.sha256(self._source.read_bytes()).hexdigest()
+
+    def get_disambiguator(self) -> str:
+        return f"{self._source.stem}-{self._line}"
+
+
+def warm_up(versions: Mapping[str, str], action: Callable[[], Any]) -> None:
+    """Do `action` once in this process, and not while another process of this machine does it.
+
+    The first process compiles in it, the others then load what it compiled.
+    """
+    key = _key(versions)
+    if key in _warm:
+        return
+    lock = Path(tempfile.gettempdir()) / f"splitsweep-{os.getuid()}-{key}.lock"
+    with lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        action()
+    _warm.add(key)

@@ -1,0 +1,85 @@
+"""What runs inside Ray workers: compute a shard, join its parts, or give a point up."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+import pyarrow as pa
+
+from sweep.backends.jit_cache import warm_up
+from sweep.errors import RefusedError
+from sweep.plan import Shard
+from sweep.provenance import versions
+from sweep.shard import Work
+from sweep.store import LEASE, PARTS, Manifest, Store
+
+
+def part_name(part: Shard) -> str:
+    """File of a part of a shard, until the parts are joined."""
+    return f"{PARTS}{part.first}-{part.last}.parquet"
+
+
+def compute(work: Work, shard: Shard, name: str) -> Manifest:
+    """Compute one shard, or a part of one, and write it.
+
+    The kernel kills this process with SIGALRM after `work.deadline_s`, even if it hangs in native
+    code; the driver then sees a lost worker.
+    """
+    inspect(work)
+    with _deadline(work.deadline_s):
+        warm_up(work.versions, lambda: work.rows(shard.first, shard.first + 1))
+        return work.run(shard, name)
+
+
+def join(work: Work, shard: Shard, parts: Sequence[Shard]) -> Manifest:
+    """Publish a shard whose parts are all there."""
+    rows = [work.store.read_rows(part_name(part)) for part in sorted(parts)]
+    return work.keep(shard, pa.concat_tables(rows).combine_chunks(), 0.0)
+
+
+def give_up(work: Work, shard: Shard, name: str, reason: str) -> Manifest:
+    """Write error rows for points that take every worker with them."""
+    return work.keep(shard, work.failed(*shard, reason), 0.0, name)
+
+
+def inspect(work: Work) -> None:
+    """RefusedError if this machine runs other code than the driver, or sees other results."""
+    _same_versions(tuple(work.versions.items()))
+    _same_folder(work.store, work.owner)
+
+
+@cache
+def _same_versions(wanted: tuple[tuple[str, str], ...]) -> None:
+    here = versions()
+    differing = [
+        f"{name} {here[name] or 'missing'} (driver: {version or 'missing'})"
+        for name, version in wanted
+        if here[name] != version
+    ]
+    if differing:
+        raise RefusedError(
+            f"node {os.uname().nodename} has {', '.join(differing)}. Rows would depend on where "
+            "they were computed: give driver and workers the same environment or image."
+        )
+
+
+@cache
+def _same_folder(store: Store, owner: str) -> None:
+    found = store.get_json(LEASE) or {}
+    if found.get("owner") != owner:
+        raise RefusedError(
+            f"node {os.uname().nodename} does not see the driver's {store.uri}: a plain path is "
+            "each node's own disk. Set results_dir to a folder that all nodes share (NFS, Lustre), "
+            "or to s3://bucket/prefix."
+        )
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
