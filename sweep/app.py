@@ -4,8 +4,9 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
+from hydra import __version__ as hydra_version
 from hydra import main as hydra_main
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -14,6 +15,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sweep.config import CONF, check_key, notes, options, register
 from sweep.errors import RefusedError, suggestion
+
+_BASE: Final[dict[str, Any]] = {"version_base": None} if hydra_version.startswith("1.3.") else {}
+"""Today's defaults of Hydra; 1.4 has no others and warns if it is asked for them."""
 
 
 class _Done(SystemExit):
@@ -25,7 +29,7 @@ def main() -> None:
     register()
     try:
         _check_words(sys.argv[1:])
-        hydra_main(version_base="1.3", config_path=str(CONF), config_name="config")(_job)()
+        hydra_main(config_path=str(CONF), config_name="config", **_BASE)(_job)()
     except RefusedError as error:
         _refuse(str(error))
     except _Done:
