@@ -32,7 +32,14 @@ check: setup  ## format, lint, types, import contract
 cov: setup  ## branch coverage of core/ with the JIT off
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest tests/core --cov --cov-report=term-missing --cov-fail-under=95
 
+bench: setup .venv/.bench  ## measure ourselves beside our peers, in under ten minutes
+	$(BIN)/python -m bench
+
+.venv/.bench: pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
+	touch $@
+
 reference: setup  ## write conf/README.md, the configuration reference
 	$(BIN)/python -m sweep.reference > conf/README.md.new && mv conf/README.md.new conf/README.md
 
-.PHONY: reference help setup sweep test quick check cov
+.PHONY: bench reference help setup sweep test quick check cov
