@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
@@ -71,7 +72,12 @@ def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) ->
         overrides=tuple(arguments),
         resume=shlex.join(["sweep", *sys.argv[1:]]),
     )
-    raise _Done(launch(sweep.grid, job))
+    try:
+        code = launch(sweep.grid, job)
+    except Exception:  # a defect of ours; Hydra would report it as if nothing had run
+        traceback.print_exc()
+        code = 1
+    raise _Done(code)
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
