@@ -9,6 +9,7 @@ Every function takes a LazyFrame and gives one; `describe()` documents what a ru
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
+    if find_spec(f"{__name__}.{name}"):
+        raise AttributeError(f"{name} is a module that is not imported yet")
     door = import_module("sweep.results.door")
     if name not in door.__all__:
         raise AttributeError(f"{__name__} has no {name}; it has {', '.join(door.__all__)}")
