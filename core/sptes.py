@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from core import constants as k
 
-MAX_SPTES: Final = 1 << 26
+MAX_SPTES: Final = 1 << 23
 MAX_GFN: Final = 1 << 40
 MAX_SP: Final = (1 << 31) - 1
 MAX_INDEX: Final = 1 << 62

@@ -107,6 +107,9 @@ def check_trace(path: Path, kernel: str | None = None, task: str | None = None) 
     trace = read_trace(path)
     beside = path.with_name(path.name.removesuffix(".gz").removesuffix(".trace") + ".json")
     described = _Description(beside) if beside.exists() else None
+    if described and kernel not in (None, described.kernel):
+        rule = f"kernel {described.raw['kernel']!r} is {described.kernel}, not {kernel}"
+        raise InputError(beside, 0, f"{rule}: leave --kernel out")
     layout = kernel or (described.kernel if described else "v6_12")
     found = rebuild(trace, layout, task)
     recording, alone = found.recording, found.prediction

@@ -115,8 +115,6 @@ def _gib(random, base):
             continue
         slots.add(slot)
         _keep(random, step, ordered, used, mapped)
-        if not used:
-            slots.clear()
     aliases = [_alias(random, sp) for sp in range(random.choice((1, 1, 2, 3, 15, 16)))]
     runs = [[first, count, 3, aliases]]
     if random.random() < 0.5:

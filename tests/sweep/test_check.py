@@ -2,15 +2,26 @@
 
 import gzip
 import json
+import random
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.trace import InputError
+from sweep.conform import read_goldens
 
 DATA = Path(__file__).parents[1] / "data"
 GOLDENS = DATA / "golden" / "public.jsonl.gz"
 TRACES = DATA / "traces"
+SHORT = [
+    line for line in gzip.decompress(GOLDENS.read_bytes()).splitlines(True) if len(line) < 2000
+]
 
 
 def check(*words, code=0):
@@ -150,6 +161,13 @@ def test_a_description_without_its_fields_is_refused(tmp_path):
     assert "a.json: need kernel, memslot" in check("trace", tmp_path, code=2)[1]
 
 
+def test_a_kernel_that_contradicts_the_description_is_refused():
+    recorded = TRACES / "6.1-a.trace.gz"
+    error = check("trace", recorded, "--kernel", "v6_12", code=2)[1]
+    assert "is v6_1, not v6_12: leave --kernel out" in error
+    assert "choose v6_1 or v6_12" in check("trace", recorded, "--kernel", "6.1", code=2)[1]
+
+
 def test_calibration_writes_a_cost_group_file(tmp_path):
     path = tmp_path / "mine.yaml"
     out, _ = check("calibrate", TRACES / "6.12-e.trace.gz", "-o", path)
@@ -172,3 +190,18 @@ def test_help_loads_neither_ray_nor_numba():
     assert run.stdout.endswith("set()\n")
     for word in ("golden", "trace", "calibrate"):
         assert word in run.stdout
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_a_golden_with_bytes_changed_is_read_or_refused_but_never_crashes(seed):
+    chance = random.Random(seed)
+    text = bytearray(chance.choice(SHORT))
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(text) - 1)
+        text[at : at + chance.randint(0, 3)] = chance.choice((b"", b"9", b"-", b'"', b"[", b"null"))
+    with NamedTemporaryFile() as file:
+        file.write(text)
+        file.flush()
+        with suppress(InputError):
+            assert all(golden.totals for golden in read_goldens(Path(file.name)))
