@@ -74,7 +74,9 @@ def _tips(rows: pl.DataFrame) -> list[Any]:
 
 def _number(channel: Any, column: str, title: str = "", **scale: Any) -> Any:
     axis = channel(column, type="quantitative", title=title or _titled(column))
-    if scale.get("type") == "log" and channel is not alt.Color:
+    if channel is alt.Color:
+        return axis.scale(**scale)
+    if scale.get("type") == "log":
         axis = axis.axis(values=_ROUND)
     return axis.scale(nice=False, padding=8, **scale)
 
@@ -178,7 +180,8 @@ def _heat(results: pl.LazyFrame, values: Varying) -> Chart:
         type="log", scheme="cividis", domain=[1, most],
     )  # fmt: skip
     heat = cells.mark_rect().encode(
-        color=times.legend(orient="bottom", tickCount=4), tooltip=_tips(rows)
+        color=times.legend(orient="bottom", values=[v for v in _ROUND if v <= most]),
+        tooltip=_tips(rows),
     )
     middle = most**0.5
     text = cells.mark_text(fontSize=11).encode(

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 
 import websocket
 
@@ -38,6 +39,9 @@ class Page:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
+    def close(self):
+        self._socket.close()
+
     def call(self, method, **params):
         """The result of one DevTools command; what happens meanwhile is collected."""
         wanted = next(self._ids)
@@ -56,7 +60,7 @@ class Page:
         elif method == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.errors.append(params["entry"]["text"])
         elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning"):
-            self.errors.append([argument.get("value") for argument in params["args"]])
+            self.errors.append([a.get("description", a.get("value")) for a in params["args"]])
 
     def run(self, script):
         """The value of a JavaScript expression, awaited if it is a promise."""
@@ -97,7 +101,9 @@ def chromium():
         command = [program, f"--user-data-dir={profile}", *FLAGS]
         browser = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         try:
-            yield Page(_first_tab(browser))
+            page = Page(_first_tab(browser))
+            yield page
+            page.close()
         finally:
             browser.terminate()
             browser.communicate(timeout=30)
@@ -107,7 +113,5 @@ def _first_tab(browser):
     for line in browser.stderr:
         if found := re.search(r"ws://([\d.:]+)/", line):
             break
-    import urllib.request
-
     with urllib.request.urlopen(f"http://{found[1]}/json/list") as answer:
         return json.load(answer)[0]["webSocketDebuggerUrl"]
