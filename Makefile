@@ -17,7 +17,14 @@ setup: .venv/.installed  ## build .venv with everything that users, tests and li
 sweep: setup  ## answer the question of June 2022: 513, 553 or 1026 cached descriptors?
 	$(BIN)/sweep experiment=seed_question backend=ray_local
 
-test: setup  ## every test, Ray, faults and browser included
+.venv/.chromium:
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then :; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else echo "The report tests need Chromium: install the package 'chromium', or run 'make quick'."; exit 1; fi
+	@touch $@
+
+test: setup .venv/.chromium  ## every test, Ray, faults and browser included
 	$(BIN)/python -m pytest
 
 quick: setup  ## the tests that need neither Ray nor a browser

@@ -18,7 +18,7 @@ COLOURS: Final = ("alias_ratio", "policy", "workload", "memslot_gib", "object_ca
 
 _DROPS: Final = ("nr_lock_drops", "floor_drops")
 
-_ROUND: Final = [step * 10**power for power in range(10) for step in (1, 2, 5)]
+_ROUND: Final = [step * 10**power for power in range(10) for step in (1, 1.5, 2, 3, 5, 7)]
 _CAPACITIES: Final = (513, 521, 553, 641, 1026, 2049, 4097)
 """Where an axis of capacities is labelled."""
 
