@@ -48,7 +48,7 @@ def parse(**fields):
         ({"mappings": [[1]]}, "mappings = [1]: must be an object"),
         ({"runs": [[512, 1, 2]]}, "runs = [512, 1, 2]: must be a list of 4 to 5 elements"),
         ({"runs": [[512, 3, 2, [7]]]}, "a page lies outside the memslot [512, 1536)"),
-        ({"runs": [[512, 1 << 26, 2, [7]]]}, "a page lies outside the memslot [512, 1536)"),
+        ({"runs": [[512, 1 << 23, 2, [7]]]}, "a page lies outside the memslot [512, 1536)"),
         ({"runs": [[512, 1, 2, []]]}, "runs aliases = []: must be a list of 1 to"),
         ({"runs": [[512, 1, 2, [[7, 0], [6, 0]]]]}, "the shadow page of this sp and rb maps"),
         ({"runs": [[512, 1, 2, [7] * 800]]}, "at most 777 SPTEs may map it at one level"),
