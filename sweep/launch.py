@@ -24,7 +24,7 @@ from sweep.progress import Reporter
 from sweep.provenance import provenance, versions
 from sweep.shard import Engine, Outcomes, Work, peak_rss
 from sweep.sizing import BYTES_PER_POINT, measure
-from sweep.store import DONE, PLAN, StorageError, Store
+from sweep.store import COMPACTED, DONE, PLAN, StorageError, Store
 
 INLINE_S: Final = 5.0
 """`auto` starts Ray, which takes 2-6 s, only for runs that would take longer than this."""
@@ -97,6 +97,8 @@ class _Launch:
             return _say(
                 self._console, _estimate(plan, self._store, self._kind(plan, plan.points)), 0
             )
+        if (code := self._compacted()) is not None:
+            return code
         self._store.create()
         reporter = Reporter(self._console, plan.points, 0, 0)
         with Lease(self._store, lambda: reporter.facts()) as lease:
@@ -106,6 +108,15 @@ class _Launch:
             if not ledger.is_complete:
                 self._compute(plan, ledger, reporter, lease)
             return self._finish(plan, ledger)
+
+    def _compacted(self) -> int | None:
+        """The exit code of a run that has finished and was compacted; None for others."""
+        if self._store.get_json(COMPACTED) is None:
+            return None
+        done = self._store.get_json(DONE) or {}
+        rows, failures = done.get("rows", 0), done.get("failures", 0)
+        text = f"{self._store.uri}: {rows:,} points, {failures:,} failed, compacted"
+        return _say(self._console, text, 1 if failures else 0)
 
     def _stored_plan(self) -> Plan | None:
         try:

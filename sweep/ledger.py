@@ -9,7 +9,16 @@ from typing import Any, Final
 import numpy as np
 
 from sweep.plan import Plan, Shard
-from sweep.store import STAGED, ForeignError, Manifest, StorageError, Store, TornError, shard_name
+from sweep.store import (
+    STAGED,
+    TABLE,
+    ForeignError,
+    Manifest,
+    StorageError,
+    Store,
+    TornError,
+    shard_name,
+)
 
 _READERS: Final = 16
 _MODULUS: Final = 1 << 256
@@ -34,7 +43,7 @@ class Ledger:
         files = self._store.files()
         present = [s for s in self._plan.shards() if self._name(s) in files]
         names = {self._name(shard) for shard in present}
-        parquet = {n for n in files if n.endswith(".parquet") and not n.startswith(STAGED)}
+        parquet = {n for n in files if n.endswith(".parquet") and not n.startswith((STAGED, TABLE))}
         if foreign := sorted(parquet - names):
             raise ForeignError(
                 f"{self._store.uri}/{foreign[0]} is no shard of this run"

@@ -20,6 +20,11 @@ from sweep.schema import DICTIONARY, FLOATS, checksum, schema
 PLAN: Final = "plan.json"
 DONE: Final = "done.json"
 LEASE: Final = "lease.json"
+COMPACTED: Final = "compacted.json"
+SHARD: Final = "shard-"
+TABLE: Final = "table-"
+"""How files of a compacted run begin, which `compacted.json` lists."""
+
 STAGED: Final = "."
 """Files that begin so are not finished; no reader looks at them."""
 
@@ -236,12 +241,12 @@ class Store:
             return pq.read_table(source, page_checksum_verification=True)
 
 
-def encode(rows: pa.Table, about: dict[str, Any]) -> pa.Buffer:
+def encode(rows: pa.Table, about: dict[str, Any], row_group: int = 1 << 30) -> pa.Buffer:
     """`rows` as one Parquet file in memory; `about` goes into its footer under `splitsweep`."""
     metadata = {"splitsweep": json.dumps(about, sort_keys=True)}
     out = pa.BufferOutputStream()
     with pq.ParquetWriter(out, schema().with_metadata(metadata), **WRITER) as writer:
-        writer.write_table(rows.replace_schema_metadata(metadata), row_group_size=max(len(rows), 1))
+        writer.write_table(rows.replace_schema_metadata(metadata), row_group_size=row_group)
     return out.getvalue()
 
 
@@ -251,6 +256,14 @@ WRITER: Final[dict[str, Any]] = {
     "column_encoding": dict.fromkeys(FLOATS, "BYTE_STREAM_SPLIT"),
     "write_page_checksum": True,
 }
+
+
+def read_plan(store: Store, name: str) -> Plan:
+    """The plan of a run; RefusedError if its folder has none."""
+    text = store.get(name)
+    if text is None:
+        raise RefusedError(f"{store.uri} is no run: it has no {name}.")
+    return Plan.from_json(text.decode(errors="replace"), f"{store.uri}/{name}")
 
 
 def _footer(source: Any, name: str) -> tuple[dict[str, Any], int]:

@@ -1,6 +1,7 @@
-"""The `sweep-results` command. Its commands are in `reading` and `weighing`, in this order."""
+"""The `sweep-results` command. Its commands: `reading`, `upkeep`, `weighing`, in this order."""
 
 import sweep.results.reading
+import sweep.results.upkeep
 import sweep.results.weighing  # noqa: F401  (both add themselves to the app)
 from sweep.results.cli import run_app
 

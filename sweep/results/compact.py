@@ -1,0 +1,110 @@
+"""Many shards into few large files, sorted by the axis that people filter most."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sweep.errors import RefusedError
+from sweep.grid import Grid
+from sweep.plan import Plan, Shard
+from sweep.schema import checksum
+from sweep.store import COMPACTED, DONE, PLAN, SHARD, TABLE, Store, encode, read_plan, shard_name
+
+ROWS: Final = 1 << 20
+"""Rows of a file: some 500 MB in memory, 10-60 MB on disk."""
+
+_PREFERRED: Final = ("desc_capacity", "memslot_gib", "alias_ratio", "policy")
+
+
+def read_compacted(store: Store) -> dict[str, Any] | None:
+    """`by` and `files` (name to checksum) of a compacted run, or None."""
+    return store.get_json(COMPACTED)
+
+
+def compact(store: Store, by: str = "", rows: int = ROWS) -> dict[str, Any]:
+    """Rewrite a finished run as files of `rows` rows, sorted by the column `by`, then by point.
+
+    The new files count from the moment that `compacted.json` lists them; only then are the shards
+    removed, so that an interruption loses nothing and compacting again completes it. Memory is
+    that of one file. RefusedError if the run has not finished or does not sweep `by`.
+    """
+    plan = read_plan(store, PLAN)
+    found = read_compacted(store)
+    if not found:
+        if store.get_json(DONE) is None:
+            raise RefusedError(f"{plan.run_name} has not finished. To go on: {plan.resume}")
+        by = _axis(Grid.from_json(plan.grid), by)
+        parts = _parts(store, plan, by, rows)
+        files = {name: _write(store, plan, name, part) for name, part in parts}
+        found = {"by": by, "files": files}
+        store.put_json(COMPACTED, found)
+    for name in store.files():
+        if name.startswith(SHARD):
+            store.delete(name)
+    return found
+
+
+def _axis(grid: Grid, by: str) -> str:
+    axes = list(grid.axes())
+    if by and by not in axes:
+        raise RefusedError(f"--by {by}: this run sweeps {', '.join(axes) or 'nothing'}.")
+    return by or next((name for name in (*_PREFERRED, *axes) if name in axes), "point")
+
+
+def _parts(store: Store, plan: Plan, by: str, rows: int) -> Iterator[tuple[str, pa.Table]]:
+    """Files with their rows. One pass over the shards for each batch of values of `by`."""
+    number = 0
+    for values in _batches(plan, by, rows):
+        for part in _pass(store, plan, by, values, rows):
+            yield f"{TABLE}{number:06d}.parquet", part
+            number += 1
+
+
+def _batches(plan: Plan, by: str, rows: int) -> Iterator[Sequence[Any] | None]:
+    """Values of `by`, ascending, so many at a time that their rows make a file or two."""
+    axes = Grid.from_json(plan.grid).axes()
+    if by not in axes:
+        yield None
+        return
+    values = sorted(axes[by])
+    each = max(1, rows * len(values) // plan.points)
+    for first in range(0, len(values), each):
+        yield values[first : first + each]
+
+
+def _pass(
+    store: Store, plan: Plan, by: str, values: Sequence[Any] | None, rows: int
+) -> Iterator[pa.Table]:
+    held: list[pa.Table] = []
+    for shard in plan.shards():
+        part = _selected(store, plan, shard, by, values)
+        held.append(part)
+        if len(values or ()) <= 1 and sum(map(len, held)) >= rows:
+            yield pa.concat_tables(held)
+            held = []
+    if sum(map(len, held)):
+        yield pa.concat_tables(held).sort_by([(by, "ascending"), ("point", "ascending")])
+
+
+def _selected(
+    store: Store, plan: Plan, shard: Shard, by: str, values: Sequence[Any] | None
+) -> pa.Table:
+    part = store.read_rows(shard_name(shard, plan.points))
+    if values is None:
+        return part
+    wanted = pa.array(list(values), part.schema.field(by).type)
+    return part.filter(pc.is_in(part.column(by), wanted))
+
+
+def _write(store: Store, plan: Plan, name: str, rows: pa.Table) -> str:
+    rows = rows.combine_chunks()
+    digest = checksum(rows)
+    store.put(name, encode(rows, {"digest": plan.digest, "checksum": digest}, 1 << 17))
+    return digest
+
+
+def describe(found: dict[str, Any]) -> str:
+    """What compacting came to, in words."""
+    return f"{len(found['files'])} files, sorted by {found['by']}"

@@ -1,0 +1,170 @@
+"""Proof, from the files alone, that a run holds every point exactly once and unchanged."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from core.parameters import PARAMETERS
+from sweep.errors import RefusedError
+from sweep.grid import Grid
+from sweep.ledger import table_term
+from sweep.plan import Plan, Shard
+from sweep.results.compact import read_compacted
+from sweep.schema import checksum
+from sweep.shard import Engine, Outcomes, Work
+from sweep.store import DONE, PLAN, STAGED, TABLE, Manifest, Store, TornError, read_plan, shard_name
+
+_WINDOW: Final = 1 << 17
+_LOST: Final = "WorkerLost"
+"""Error rows that begin so tell what happened to a worker; computing again would not repeat it."""
+
+
+def verify(
+    store: Store, sample: int = 200, seed: int | None = None, outcomes: Outcomes | None = None
+) -> Iterator[str]:
+    """Yield one line for everything that is wrong with a run; nothing if nothing is.
+
+    Checks that plan and inputs are unchanged, that every point is there exactly once, with the
+    parameters of its grid, that columns, types and checksums hold, that `done.json` agrees, and
+    that `sample` random points come out the same again, bit for bit. RefusedError if the folder
+    holds no run.
+    """
+    plan = read_plan(store, PLAN)
+    yield from _inputs(store, plan)
+    work = Work(plan, store, outcomes or Engine(plan.engine, _recordings(store, plan)))
+    chosen = np.random.default_rng(seed).integers(0, plan.points, min(sample, plan.points))
+    compacted = read_compacted(store)
+    check = _compacted(work, compacted, chosen) if compacted else _shards(work, chosen)
+    yield from check
+
+
+def _recordings(store: Store, plan: Plan) -> dict[str, str]:
+    texts = {path: store.get(f"inputs/{sha}") or b"" for path, sha in plan.inputs.items()}
+    return {path: text.decode(errors="replace") for path, text in texts.items()}
+
+
+def _inputs(store: Store, plan: Plan) -> Iterator[str]:
+    for path, sha256 in plan.inputs.items():
+        found = store.get(f"inputs/{sha256}")
+        if found is None or hashlib.sha256(found).hexdigest() != sha256:
+            yield f"inputs/{sha256}: the copy of {path} is missing or was changed"
+
+
+def _shards(work: Work, chosen: Any) -> Iterator[str]:
+    plan, store = work.plan, work.store
+    files = store.files()
+    expected = 0
+    terms, rows, failures = 0, 0, 0
+    for shard in plan.shards():
+        name = shard_name(shard, plan.points)
+        expected += name in files
+        if name not in files:
+            yield f"{name}: missing, so points {shard.first} to {shard.last - 1} are"
+            continue
+        manifest, problems = _shard(work, name, shard, chosen)
+        yield from problems
+        if manifest:
+            terms += table_term(manifest)
+            rows += shard.last - shard.first
+            failures += manifest.failures
+    if sum(n.endswith(".parquet") and not n.startswith((STAGED, TABLE)) for n in files) != expected:
+        yield "there are Parquet files that are no shards of this run"
+    found = {"rows": rows, "failures": failures, "checksum": f"{terms % (1 << 256):064x}"}
+    yield from _done(store, found)
+
+
+def _done(store: Store, found: dict[str, Any]) -> Iterator[str]:
+    done = store.get_json(DONE)
+    if done is None:
+        yield f"{DONE}: missing or torn: the run has not finished"
+        return
+    for name, value in found.items():
+        if done.get(name) != value:
+            yield f"{DONE}: {name} is {done.get(name)}, the files have {value}"
+
+
+def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest | None, list[str]]:
+    try:
+        manifest = work.store.check(name, work.plan, shard)
+        rows = work.store.read_rows(name)
+    except (TornError, RefusedError) as error:
+        return None, [f"{name}: {error}"]
+    except (pa.ArrowException, OSError) as error:
+        return None, [f"{name}: {str(error).splitlines()[0]}"]
+    problems = list(_rows(work.grid, rows, shard))
+    if checksum(rows) != manifest.checksum:
+        problems.append("outcomes are not those that were written")
+    if len(rows) - rows.column("error").null_count != manifest.failures:
+        problems.append("the number of error rows is not the one that was written")
+    mine = np.unique(chosen[(chosen >= shard.first) & (chosen < shard.last)])
+    problems += [p for point in mine for p in _again(work, rows, int(point), shard.first)]
+    return manifest, [f"{name}: {problem}" for problem in problems]
+
+
+def _rows(grid: Grid, rows: pa.Table, shard: Shard) -> Iterator[str]:
+    """Whether rows in point order are those of `shard`."""
+    points = rows.column("point").to_numpy()
+    if not np.array_equal(points, np.arange(shard.first, shard.last)):
+        yield "its points are not each there once and in order"
+        return
+    wanted = grid.columns(*shard)
+    for p in PARAMETERS:
+        found = rows.column(p.name).to_numpy()
+        if not np.array_equal(found.astype(wanted[p.name].dtype), wanted[p.name]):
+            yield f"column {p.name} differs from the plan's grid"
+
+
+def _again(work: Work, rows: pa.Table, point: int, first: int) -> Iterator[str]:
+    """Compute one point again and compare every column, bit for bit."""
+    kept = rows.slice(point - first, 1)
+    if str(kept.column("error")[0]).startswith(_LOST):
+        return
+    new = work.rows(point, point + 1)
+    for name in new.column_names:
+        if new.column(name).to_pylist() != kept.column(name).to_pylist():
+            old, now = kept.column(name)[0], new.column(name)[0]
+            yield f"point {point}: {name} is {old}, computed again it is {now}"
+
+
+def _compacted(work: Work, compacted: dict[str, Any], chosen: Any) -> Iterator[str]:
+    seen = np.zeros(work.plan.points, bool)
+    failures = 0
+    for name, wanted in compacted["files"].items():
+        try:
+            rows = work.store.read_rows(name)
+        except (pa.ArrowException, OSError) as error:
+            yield f"{name}: {str(error).splitlines()[0]}"
+            continue
+        if checksum(rows) != wanted:
+            yield f"{name}: outcomes are not those that were written"
+        failures += len(rows) - rows.column("error").null_count
+        points = rows.column("point").to_numpy()
+        if len(np.unique(points)) != len(points) or seen[points].any():
+            yield f"{name}: some of its points are there twice"
+        seen[points] = True
+        for problem in _scattered(work, rows.sort_by("point"), chosen):
+            yield f"{name}: {problem}"
+    if missing := int((~seen).sum()):
+        yield f"{missing:,} points are missing"
+    yield from _done(work.store, {"rows": int(seen.sum()), "failures": failures})
+
+
+def _scattered(work: Work, rows: pa.Table, chosen: Any) -> Iterator[str]:
+    """Rows in point order, with gaps, against the plan's grid and the engine."""
+    points = rows.column("point").to_numpy()
+    for first in range(0, work.plan.points, _WINDOW):
+        low, high = np.searchsorted(points, (first, first + _WINDOW))
+        if low == high:
+            continue
+        at = points[low:high] - first
+        wanted = work.grid.columns(first, min(first + _WINDOW, work.plan.points))
+        for p in PARAMETERS:
+            found = rows.column(p.name).slice(low, high - low).to_numpy()
+            if not np.array_equal(found.astype(wanted[p.name].dtype), wanted[p.name][at]):
+                yield f"column {p.name} differs from the plan's grid"
+    for point in np.intersect1d(points, chosen):
+        row = int(np.searchsorted(points, point))
+        yield from _again(work, rows.slice(row, 1), int(point), int(point))
