@@ -16,7 +16,6 @@ _UNITS: Final = {p.name: p.unit for p in PARAMETERS} | {o.name: o.unit for o in 
 _TEXTS: Final = {p.name: p.text for p in PARAMETERS} | {o.name: o.text for o in OUTCOMES}
 _BY_ENDING: Final = (
     ("_per_kib", "drops/KiB"),
-    ("_per_million_vms", "per 10^6 VMs"),
     ("_kib", "KiB"),
     ("_mib", "MiB"),
     ("_gib", "GiB"),
@@ -49,6 +48,10 @@ def unit(column: str) -> str:
     """
     if column in _UNITS:
         return _UNITS[column]
+    if column.endswith("_per_million_vms"):
+        return f"{unit(column.removesuffix('_per_million_vms'))} per 10^6 VMs"
+    if column.startswith("drops_"):
+        return "drops"
     return next((u for ending, u in _BY_ENDING if column.endswith(ending)), "")
 
 

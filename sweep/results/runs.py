@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import polars as pl
 
@@ -35,7 +36,7 @@ class Run:
     @property
     def name(self) -> str:
         """The folder's name: `<experiment>-<digest>`."""
-        return self.store.uri.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
+        return _path(self.store.uri).rstrip("/").rsplit("/", 1)[-1]
 
     @cached_property
     def plan(self) -> dict[str, Any]:
@@ -79,10 +80,18 @@ class Run:
         return pl.scan_pyarrow_dataset(dataset.dataset(paths, filesystem=where))
 
 
+def _path(uri: str) -> str:
+    return urlsplit(uri).path if "://" in uri else uri
+
+
 def open_run(uri: str) -> Run:
     """The run in a folder, given by a local path or a URI. RunError if there is none."""
-    folder, _, name = uri.rstrip("/").rpartition("/")
-    run = Run(Store.open(folder or ".", name))
+    folder, _, name = _path(uri).rstrip("/").rpartition("/")
+    if "://" in uri:
+        folder = urlsplit(uri)._replace(path=folder).geturl()
+    elif not folder:
+        folder = "/" if uri.startswith("/") else "."
+    run = Run(Store.open(folder, name))
     run.plan  # noqa: B018  (raises)
     return run
 

@@ -35,7 +35,8 @@ def varying(results: pl.LazyFrame) -> dict[str, list[Any]]:
     differs = results.select(pl.col(c).min() != pl.col(c).max() for c in names).collect()
     left = [c for c in names if differs[c].any()]
     if "workload" in left:
-        swept = results.group_by("workload").agg(pl.col(c).min() != pl.col(c).max() for c in left)
+        others = [pl.col(c).min() != pl.col(c).max() for c in left if c != "workload"]
+        swept = results.group_by("workload").agg(others)
         set_here = swept.drop("workload").select(pl.all().any()).collect()
         left = [c for c in left if c not in _PRESET or set_here[c].any()]
     lists = [pl.col(c).unique().sort().implode() for c in left]

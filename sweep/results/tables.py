@@ -63,7 +63,8 @@ def encode(frame: pl.DataFrame, form: Format) -> bytes:
     if form is Format.csv:
         frame.write_csv(out)
     elif form is Format.json:
-        finite = frame.with_columns(pl.selectors.float().replace({float("nan"): None}))
+        numbers = pl.selectors.float()
+        finite = frame.with_columns(pl.when(numbers.is_finite()).then(numbers).name.keep())
         out.write(json.dumps(finite.to_dicts(), indent=1, default=str).encode() + b"\n")
     else:
         frame.write_parquet(out)

@@ -1,0 +1,53 @@
+"""Contract: tables for people and for programs."""
+
+import json
+
+import polars as pl
+import pytest
+
+from sweep.results.columns import Format, unit
+from sweep.results.tables import cell, clean, encode
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (True, "yes"),
+        (32_768, "32,768"),
+        (0.00001, "0.00001"),
+        (0.0125, "0.0125"),
+        (819.25, "819.2"),
+        (1619.4, "1,619"),
+        ("a\nb", "a\\nb"),
+    ],
+)
+def test_a_cell_is_what_people_read(value, text):
+    assert cell(value) == text
+
+
+def test_control_and_direction_characters_are_made_visible():
+    assert clean("\x1b[31m\u202eevil\x07\x9b") == "\\x1b[31m\\u202eevil\\x07\\x9b"
+    assert clean("µs, 5 % of VMs, Ω") == "µs, 5 % of VMs, Ω"
+
+
+@pytest.mark.parametrize(
+    ("column", "want"),
+    [
+        ("memslot_gib", "GiB"),
+        ("hold_ns_p99", "ns (modelled)"),
+        ("standing_553_kib", "KiB"),
+        ("saved_553_per_kib", "drops/KiB"),
+        ("drops_553", "drops"),
+        ("standing_bytes_per_million_vms", "bytes per 10^6 VMs"),
+        ("worst_standing_bytes", "bytes"),
+        ("no_such_thing", ""),
+    ],
+)
+def test_a_derived_column_has_the_unit_that_its_name_says(column, want):
+    assert unit(column) == want
+
+
+def test_what_is_no_number_is_null_in_json():
+    rows = pl.DataFrame({"x": [1.5, float("nan"), float("inf")]})
+    assert json.loads(encode(rows, Format.json)) == [{"x": 1.5}, {"x": None}, {"x": None}]
