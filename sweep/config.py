@@ -66,13 +66,14 @@ def check_key(key: str) -> None:
     if key in BY_KEY or key in GROUPS or root in (*SETTINGS, "hydra"):
         return
     if root not in GROUPS:
-        known = [*BY_KEY, *GROUPS, *SETTINGS]
+        short = {p.name: p.key for p in PARAMETERS}
+        near = f" Did you mean {short[key]}?" if key in short else ""
+        near = near or suggestion(key, [*BY_KEY, *GROUPS, *SETTINGS])
         exists = f"Groups: {', '.join(GROUPS)}; settings: {', '.join(SETTINGS)}."
     else:
-        known = [k for k in BY_KEY if k.startswith(f"{root}.")]
-        exists = f"{root} has {', '.join(k.removeprefix(f'{root}.') for k in known)}."
-    short = {p.name: p.key for p in PARAMETERS}
-    near = f" Did you mean {short[key]}?" if key in short else suggestion(key, known)
+        names = [p.name for p in PARAMETERS if p.group == root]
+        near = suggestion(key.partition(".")[2], names).replace("mean ", f"mean {root}.")
+        exists = f"{root} has {', '.join(names)}."
     raise RefusedError(f"{key}: no such parameter or setting.{near} {exists}")
 
 

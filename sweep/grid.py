@@ -7,62 +7,36 @@ numbered depth first, the last axis fastest, which is the order of Hydra's Basic
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from itertools import accumulate
-from math import prod
 from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.parameters import BY_NAME, PARAMETERS, Value
+from sweep.tree import (
+    Axis,
+    Choice,
+    Leaf,
+    Node,
+    check,
+    from_json,
+    hoisted,
+    leaves,
+    size,
+    to_json,
+    walk,
+)  # fmt: skip
 from sweep.values import Range, Values
+
+__all__ = ["MAX_POINTS", "Axis", "Choice", "Columns", "Grid", "Leaf", "Node", "size"]
 
 MAX_POINTS: Final = 2**63 - 1
 """A point number is an int64 column."""
 
 Columns: TypeAlias = dict[str, NDArray[Any]]
 Index: TypeAlias = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One point: the parameters that every other node leaves open."""
-
-    fixed: Mapping[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Axis:
-    """`values` of one parameter, and for each of them all of `child`."""
-
-    name: str
-    values: Values
-    child: "Node"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The options of a config group, one after the other, each with a child of its own."""
-
-    group: str
-    options: tuple[tuple[str, "Node"], ...]
-
-
-Node: TypeAlias = Leaf | Axis | Choice
-
-
-def size(node: Node) -> int:
-    """Points below `node`."""
-    if isinstance(node, Choice):
-        return sum(size(child) for _, child in node.options)
-    # len() of a range has a limit of its own, so the count is read directly.
-    counts: list[int] = []
-    while isinstance(node, Axis):
-        counts.append(node.values.count if isinstance(node.values, Range) else len(node.values))
-        node = node.child
-    return prod(counts) * (1 if isinstance(node, Leaf) else size(node))
 
 
 class Grid:
@@ -89,10 +63,10 @@ class Grid:
                 f"the grid has {self._size:,} points: it needs at least one and at most "
                 f"2^63 - 1 = {MAX_POINTS:,}, since point numbers are 64-bit integers."
             )
-        shared, self.root = _hoisted(root)
+        shared, self.root = hoisted(root)
         values = dict(fixed or {}) | shared
         self.fixed = {p.name: p.kind(values[p.name]) for p in PARAMETERS if p.name in values}
-        _check(self.root, self.fixed.keys())
+        check(self.root, self.fixed.keys())
         self._widths = self._string_widths()
 
     def __len__(self) -> int:
@@ -119,7 +93,7 @@ class Grid:
         return np.zeros(rows, dtype)
 
     def _string_widths(self) -> dict[str, int]:
-        everywhere = [*((name, (value,)) for name, value in self.fixed.items()), *_walk(self.root)]
+        everywhere = [*((name, (value,)) for name, value in self.fixed.items()), *walk(self.root)]
         widths: dict[str, int] = {}
         for name, values in everywhere:
             if BY_NAME[name].kind is str:
@@ -133,7 +107,7 @@ class Grid:
         that differ between blocks are joined in the order in which they first appear.
         """
         seen: dict[str, list[Values]] = {}
-        for name, values in _walk(self.root):
+        for name, values in walk(self.root):
             if values not in seen.setdefault(name, []):
                 seen[name].append(values)
         joined = {
@@ -144,16 +118,16 @@ class Grid:
 
     def blocks(self) -> int:
         """Composed configs that the grid is made of: the leaves of its tree."""
-        return sum(1 for _ in _leaves(self.root))
+        return sum(1 for _ in leaves(self.root))
 
     def to_json(self) -> dict[str, Any]:
         """The whole grid as JSON: ranges stay ranges."""
-        return {"fixed": self.fixed, "root": _to_json(self.root)}
+        return {"fixed": self.fixed, "root": to_json(self.root)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The grid that `to_json` wrote."""
-        return cls(_from_json(data["root"]), data["fixed"])
+        return cls(from_json(data["root"]), data["fixed"])
 
     def digest(self) -> str:
         """12 hex digits that name the grid: equal grids, equal digests, on every machine."""
@@ -187,88 +161,3 @@ def _fill_choice(node: Choice, index: Index, rows: slice | Index, out: Columns) 
         mine = np.flatnonzero(option == i)
         below = mine if isinstance(rows, slice) else rows[mine]
         _fill(node.options[i][1], index[mine] - (ends[i - 1] if i else 0), below, out)
-
-
-def _leaves(node: Node) -> Iterator[Leaf]:
-    if isinstance(node, Leaf):
-        yield node
-    elif isinstance(node, Axis):
-        yield from _leaves(node.child)
-    else:
-        for _, child in node.options:
-            yield from _leaves(child)
-
-
-def _hoisted(root: Node) -> tuple[dict[str, Value], Node]:
-    """What all leaves of `root` share, and `root` without it."""
-    first, *others = _leaves(root)
-    shared = {
-        name: value
-        for name, value in first.fixed.items()
-        if all(name in leaf.fixed and leaf.fixed[name] == value for leaf in others)
-    }
-    return shared, _without(root, shared)
-
-
-def _without(node: Node, names: Mapping[str, Value]) -> Node:
-    if isinstance(node, Leaf):
-        kept = {p.name: node.fixed[p.name] for p in PARAMETERS if p.name in node.fixed}
-        return Leaf({n: BY_NAME[n].kind(v) for n, v in kept.items() if n not in names})
-    if isinstance(node, Axis):
-        return Axis(node.name, _typed(node), _without(node.child, names))
-    return Choice(node.group, tuple((o, _without(child, names)) for o, child in node.options))
-
-
-def _typed(axis: Axis) -> Values:
-    kind = BY_NAME[axis.name].kind
-    if not isinstance(axis.values, Range):
-        return tuple(kind(value) for value in axis.values)
-    if kind not in (axis.values.kind, float):
-        raise ValueError(f"{axis.name} is {kind.__name__}: {axis.values} does not fit.")
-    return axis.values
-
-
-def _walk(node: Node) -> Iterator[tuple[str, Values]]:
-    """Each parameter that the tree sets, with its values, in the order of the points."""
-    if isinstance(node, Leaf):
-        yield from ((name, (value,)) for name, value in node.fixed.items())
-    elif isinstance(node, Axis):
-        yield node.name, node.values
-        yield from _walk(node.child)
-    else:
-        for _, child in node.options:
-            yield from _walk(child)
-
-
-def _check(node: Node, above: Set[str]) -> None:
-    """Raise ValueError unless every path below sets each parameter that is not `above` once."""
-    if isinstance(node, Choice):
-        for _, child in node.options:
-            _check(child, above)
-        return
-    here = node.fixed.keys() if isinstance(node, Leaf) else {node.name}
-    if twice := above & here:
-        raise ValueError(f"the grid gives {', '.join(sorted(twice))} a value twice.")
-    if isinstance(node, Axis):
-        _check(node.child, above | here)
-    elif unset := BY_NAME.keys() - above - here:
-        raise ValueError(f"the grid leaves {', '.join(sorted(unset))} without a value.")
-
-
-def _to_json(node: Node) -> dict[str, Any]:
-    if isinstance(node, Leaf):
-        return {"point": dict(node.fixed)}
-    if isinstance(node, Choice):
-        return {"group": node.group, "options": [[o, _to_json(c)] for o, c in node.options]}
-    v = node.values
-    values = {"range": v.to_json()} if isinstance(v, Range) else {"values": list(v)}
-    return {"axis": node.name, **values, "child": _to_json(node.child)}
-
-
-def _from_json(data: Mapping[str, Any]) -> Node:
-    if "point" in data:
-        return Leaf(data["point"])
-    if "group" in data:
-        return Choice(data["group"], tuple((o, _from_json(c)) for o, c in data["options"]))
-    values = Range.from_json(data["range"]) if "range" in data else tuple(data["values"])
-    return Axis(data["axis"], values, _from_json(data["child"]))

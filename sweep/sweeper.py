@@ -8,13 +8,13 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
-from core.parameters import BY_KEY, GROUPS, PARAMETERS, Value
+from core.parameters import BY_KEY, GROUPS, PARAMETERS
 from sweep.axes import check, listed, parameter, refuse_no_axis, swept
 from sweep.config import check_key
 from sweep.errors import RefusedError, suggestion
 from sweep.grid import Axis, Choice, Grid, Leaf, Node
+from sweep.resolved import refuse_other_settings, refuse_stale, value_of
 from sweep.values import Values
 
 _GROUP_AXES: Final = (*GROUPS, "experiment")
@@ -75,7 +75,7 @@ class Sweep:
         self.blocks: list[DictConfig] = []
         """The composed config of each block, `hydra` included, in order."""
         self.grid = _grid(_tree(dimensions, (), (), self._below))
-        _refuse_other_settings(self.blocks)
+        refuse_other_settings(self.blocks)
 
     def _dimension(self, override: Override) -> Dimension:
         key = override.key_or_group
@@ -114,8 +114,8 @@ class Sweep:
     def _block(self, chosen: tuple[str, ...], names: tuple[str, ...]) -> Node:
         config = self._compose(chosen)
         self.blocks.append(config)
-        _refuse_stale(config, names)
-        return Leaf({p.name: _value(config, p.key) for p in PARAMETERS if p.name not in names})
+        refuse_stale(config, names)
+        return Leaf({p.name: value_of(config, p.key) for p in PARAMETERS if p.name not in names})
 
     def _grid_of(self, config: DictConfig) -> list[Dimension]:
         """The axes that a config asks for, without those that the command line sets itself."""
@@ -140,10 +140,6 @@ class Sweep:
         if override.is_sweep_override():
             return ValueAxis(target.name, swept(override))
         return ValueAxis(target.name, listed(target, [override.value()]))
-
-
-_SETTLED: Final = (*BY_KEY, "name", "results_dir", "engine", "dry_run")
-"""Keys whose values are read once for all points of a block, unless they are swept."""
 
 
 def _tree(
@@ -185,68 +181,9 @@ def _paths(node: Node, above: Mapping[str, Values]) -> Iterator[dict[str, Values
             yield from _paths(child, above)
 
 
-def _value(config: DictConfig, key: str) -> Value:
-    group, name = key.split(".")
-    try:
-        value: Value = config[group][name]
-    except MissingMandatoryValue as error:
-        raise RefusedError(f"{key} has no value yet: add {key}=... to the command line.") from error
-    except (InterpolationResolutionError, KeyError) as error:
-        raise RefusedError(f"{key}: {str(error).splitlines()[0]}") from error
-    return value
-
-
 def _refuse_edit(override: Override) -> None:
     key = override.key_or_group
     if override.is_delete() and key.split(".")[0] in GROUPS:
         raise RefusedError(f"~{key}: a point has every parameter, so none can be taken away.")
     if override.is_add() and key in BY_KEY:
         raise RefusedError(f"+{key}: it is there already. Write {key}=... without the +.")
-
-
-def _refuse_stale(config: DictConfig, names: Sequence[str]) -> None:
-    """Raise RefusedError if a value is interpolated from one that is swept.
-
-    The swept values are taken out and everything is resolved again: what follows from them then
-    fails or changes.
-    """
-    interpolated = [k for k in _SETTLED if _is_interpolation(config, k)]
-    swept_keys = {p.key for p in PARAMETERS if p.name in names}
-    if not interpolated or not swept_keys:
-        return
-    without = config.copy()
-    for key in swept_keys:
-        OmegaConf.update(without, key, "???")
-    for key in interpolated:
-        if key not in swept_keys and _resolved(config, key) != _resolved(without, key):
-            raise RefusedError(
-                f"{key}={OmegaConf.to_container(_parent(config, key))[key.split('.')[-1]]}: is "
-                f"interpolated from an axis ({', '.join(sorted(swept_keys))}), but a grid is "
-                f"composed once and not once a point. Make {key} an axis, or give it a value."
-            )
-
-
-def _parent(config: DictConfig, key: str) -> DictConfig:
-    return config[key.split(".")[0]] if "." in key else config
-
-
-def _is_interpolation(config: DictConfig, key: str) -> bool:
-    return bool(OmegaConf.is_interpolation(_parent(config, key), key.split(".")[-1]))
-
-
-def _resolved(config: DictConfig, key: str) -> Any:
-    try:
-        return OmegaConf.select(config, key, throw_on_missing=True)
-    except (MissingMandatoryValue, InterpolationResolutionError):
-        return MissingMandatoryValue
-
-
-def _refuse_other_settings(blocks: Sequence[DictConfig]) -> None:
-    for key in ("name", "engine", "results_dir", "backend"):
-        first, *others = (block[key] for block in blocks)
-        for other in others:
-            if other != first:
-                raise RefusedError(
-                    f"{key} is {first} in one block and {other} in another, but all blocks are one "
-                    f"run. Set it on the command line: {key}=..."
-                )
