@@ -46,7 +46,7 @@ bench: setup .venv/.bench  ## measure ourselves beside our peers, in under ten m
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	touch $@
 
-reference: setup  ## write conf/README.md, the configuration reference
-	$(BIN)/python -m sweep.reference > conf/README.md.new && mv conf/README.md.new conf/README.md
+reference: setup  ## write conf/README.md and results/README.md from the code
+	$(BIN)/python -m sweep.reference
 
 .PHONY: bench reference help setup sweep test quick check cov

@@ -1,9 +1,12 @@
-"""The configuration as a page of Markdown: `python -m sweep.reference > conf/README.md`."""
+"""Configuration and columns as pages of Markdown: `make reference` writes both."""
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from core.parameters import GROUPS, PARAMETERS, Parameter
-from sweep.config import SETTINGS, notes, options
+from sweep.config import CONF, SETTINGS, notes, options
+from sweep.schema import schema
 
 _INTRO = """# Configuration reference
 
@@ -12,6 +15,38 @@ not edit. A *leaf* is set with `group.leaf=value`, an *option* of a group with `
 are swept with `sweep -m` and several values, or in the `grid` of a config. Every leaf is a column
 of the results under its own name. Values in files carry marks: verified (read in a source), derived
 (arithmetic from one), assumption."""
+
+
+_RUNS = """# Runs
+
+One folder a run, none of them kept in git; `sweep-results ls` lists them.
+
+| file | holds |
+| --- | --- |
+| `plan.json` | what was decided once: grid, shard boundaries, versions, resolved configuration |
+| `shard-<first>-<last>.parquet` | the rows of points first to last |
+| `done.json` | written last: rows, shards, failures, seconds, peak memory |
+
+Every row has every column, swept or fixed, so it describes itself. polars, DuckDB and pandas read
+the files as they are, with type, unit and description of each column in the Parquet metadata. Times
+are modelled; counts are exact. Made by `make reference`; do not edit."""
+
+
+def columns() -> str:
+    """What a run's files are, and a row for each column of its schema."""
+    rows = (
+        (
+            f"`{field.name}`",
+            str(field.type),
+            *(_meta(field, key) for key in ("unit", "description")),
+        )
+        for field in schema()
+    )
+    return f"{_RUNS}\n\n{_table(('column', 'type', 'unit', 'meaning'), rows)}\n"
+
+
+def _meta(field: Any, key: str) -> str:
+    return str(field.metadata[key.encode()].decode())
 
 
 def reference() -> str:
@@ -63,4 +98,5 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    print(reference(), end="")
+    (CONF / "README.md").write_text(reference())
+    Path("results", "README.md").write_text(columns())

@@ -1,12 +1,18 @@
-"""Contract: conf/README.md says what the code and the files say."""
+"""Contract: conf/README.md and results/README.md say what the code and the files say."""
 
 from core.parameters import PARAMETERS
 from sweep.config import CONF, SETTINGS
-from sweep.reference import reference
+from sweep.reference import columns, reference
+from sweep.schema import schema
 
 
 def test_the_configuration_reference_is_up_to_date() -> None:
     assert (CONF / "README.md").read_text() == reference(), "run: make reference"
+
+
+def test_the_column_table_is_up_to_date() -> None:
+    assert (CONF.parent / "results" / "README.md").read_text() == columns(), "run: make reference"
+    assert [name for name in schema().names if f"`{name}`" not in columns()] == []
 
 
 def test_the_reference_has_every_leaf_setting_and_option() -> None:
