@@ -60,6 +60,9 @@ def scenario_of(recording: Recording, kernel: str, ext: int = k.PTE_LIST_EXT) ->
     if len(first) < len(recording.attempts):
         recording.notes.append(f"{recording.rounds[-1] + 1} rounds: the first is the workload")
     heads = _heads(recording, first)
+    if stuck := sum(splits[-1][0] == UNKNOWN for splits in heads.values()):
+        text = f"{stuck} huge pages were left unsplit: how many aliases they have is not recorded"
+        recording.notes.append(text)
     if not heads:
         rule = "only lock drops were recorded, no end of a split: there is nothing to rebuild"
         raise InputError(recording.name, first[0].line, rule)
@@ -83,7 +86,11 @@ def scenario_of(recording: Recording, kernel: str, ext: int = k.PTE_LIST_EXT) ->
     return parse_scenario(raw)
 
 
-Heads = dict[tuple[int, int], list[tuple[tuple[int, int], bool]]]
+Role = tuple[int, int]
+Heads = dict[tuple[int, int], list[tuple[Role, bool]]]
+
+UNKNOWN: Final[Role] = (4, 31)
+"""The role of an alias that was not split."""
 
 
 def _heads(recording: Recording, attempts: Iterable[Attempt]) -> Heads:
@@ -98,14 +105,18 @@ def _heads(recording: Recording, attempts: Iterable[Attempt]) -> Heads:
             made = each.page is None or each.page.new
             heads[each.level, each.gfn].append((roles.of(each), made))
         elif each.errno != k.EAGAIN:
-            heads[each.level, each.gfn].append(((4, 31), False))
+            heads[each.level, each.gfn].append((UNKNOWN, False))
+    if alike := sum(number > 1 for number in roles.variants.values()):
+        text = f"{alike} pages have roles that the event prints alike: found pages are guessed"
+        recording.notes.append(text)
     return dict(sorted(heads.items(), key=lambda item: (-item[0][0], item[0][1])))
 
 
 def _mappings(
     recording: Recording, heads: Heads, kernel: str, ext: int
 ) -> Iterable[dict[str, int]]:
-    left: dict[int, list[tuple[int, int]]] = {}
+    left: dict[int, list[Role]] = {}
+    odd: list[int] = []
     for (level, gfn), splits in heads.items():
         walked = [role for role, _ in splits]
         order = removal_order(len(walked), kernel, ext)
@@ -113,12 +124,26 @@ def _mappings(
         if level == 3:
             left[gfn >> 18] = list(dict.fromkeys(role for role, made in splits if made))
         elif made := left.get(gfn >> 18):
-            if listed[-len(made) :] != made:
-                text = f"2M page {gfn:x} does not end with what its 1G page left: aliases guessed"
-                recording.notes.append(text)
-            listed = listed[: -len(made)]
+            ends = listed[-len(made) :] == made
+            odd += [] if ends or walked == [UNKNOWN] else [gfn]
+            listed = listed[: -len(made)] if ends else _without(walked, [*made, UNKNOWN])
         for sp, (access, bits) in enumerate(listed):
             yield {"gfn": gfn, "level": level, "access": access, "sp": sp, "rb": bits}
+    if odd:
+        text = f"{len(odd)} 2M pages, the first at gfn {odd[0]:x}, do not end with what their 1G "
+        recording.notes.append(f"{text}page left there: their aliases are guessed")
+
+
+def _without(roles: Iterable[Role], gone: Iterable[Role]) -> list[Role]:
+    """`roles` less one each of those in `gone`, in order."""
+    absent = Counter(gone)
+    kept = []
+    for role in roles:
+        if absent[role]:
+            absent[role] -= 1
+        else:
+            kept.append(role)
+    return kept
 
 
 def _limit(attempts: Sequence[Attempt], mappings: Iterable[dict[str, int]]) -> int:
