@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -115,7 +115,7 @@ def _comparable(by: Sequence[str], within: Sequence[Limit]) -> pl.Expr:
 
 def averaged(minimize: str, columns: Sequence[str]) -> list[str]:
     """The outcomes that are averaged over the points of an alternative."""
-    return list(dict.fromkeys([minimize, *(c for c in PARETO if c in columns)]))
+    return list(dict.fromkeys([minimize, *(c for c in (*PARETO, "full_bytes") if c in columns)]))
 
 
 def regret(minimize: str, by: Sequence[str]) -> pl.Expr:
@@ -124,9 +124,9 @@ def regret(minimize: str, by: Sequence[str]) -> pl.Expr:
     return pl.when("admissible").then(pl.col(minimize) - least)
 
 
-def cheapest(columns: Iterable[str]) -> list[str]:
+def cheapest(columns: Collection[str]) -> list[str]:
     """What decides between equals, if it is there: the least memory."""
-    return [column for column in columns if column == "standing_bytes"]
+    return [column for column in ("full_bytes", "standing_bytes") if column in columns]
 
 
 def recommended(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFrame:
