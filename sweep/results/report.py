@@ -64,11 +64,18 @@ def image(run: Run, name: str, kind: str) -> bytes:
     except LeftOut as reason:
         raise ValueError(f"{run.name} has no chart {name}: {reason}.") from reason
     rows = {"datasets": {"rows": chart.rows.to_dicts()}}
-    spec = {**chart.spec, **rows, "width": 720, "title": chart.title}
+    spec = {**chart.spec, **rows, "width": 720, "title": _title(chart)}
     config = {**THEMES["light"], "background": "#ffffff", "font": "sans-serif"}
     if kind == "png":
         return bytes(vl_convert.vegalite_to_png(spec, VEGA_LITE, config=config, scale=2))
     return str(vl_convert.vegalite_to_svg(spec, VEGA_LITE, config=config)).encode()
+
+
+def _title(chart: Chart) -> dict[str, str]:
+    """The title of a picture, and what its filters, which nobody can change, are set to."""
+    chosen = [p for p in chart.spec.get("params", ()) if p["name"].startswith("only_")]
+    said = (f"{p['name'].removeprefix('only_')} {cell(p['value'])}" for p in chosen)
+    return {"text": chart.title, "subtitle": ", ".join(said), "anchor": "start"}
 
 
 def page(run: Run) -> str:
