@@ -40,15 +40,32 @@ def measure(grid: Grid, outcomes: Outcomes, shard_points: int | None) -> Sizing:
     if shard_points:
         return Sizing((Segment(0, len(grid), shard_points),), seconds)
     target = min(max(seconds / 64, _SHARD_S[0]), _SHARD_S[1])
+    unit = _shared(grid.root)
     sized = [
-        Segment(first, last, _power_of_two(target / cost))
+        Segment(first, last, _points(target / cost, unit))
         for (first, last), cost in zip(stretches, costs, strict=True)
     ]
     return Sizing(_merged(sized), seconds)
 
 
-def _power_of_two(points: float) -> int:
-    return int(2 ** np.floor(np.log2(min(max(points, 1.0), float(MAX_SHARD)))))
+def _points(wanted: float, unit: int) -> int:
+    """Points a shard: `unit` times a power of two, so that few workloads are computed twice, unless
+    one unit alone takes far too long."""
+    unit = unit if unit <= min(MAX_SHARD, 8 * wanted) else 1
+    return int(unit * 2 ** np.floor(np.log2(min(max(wanted, unit), float(MAX_SHARD)) / unit)))
+
+
+def _shared(node: Node) -> int:
+    """Neighbouring points that share a workload: the innermost axes that demand is blind to."""
+    from core.engine import FAMILY
+
+    if isinstance(node, Choice):
+        return min(_shared(child) for _, child in node.options)
+    if not isinstance(node, Axis):
+        return 1
+    below = _shared(node.child)
+    blind = node.name not in (*FAMILY, "memslot_gib") and below == size(node.child)
+    return size(node) if blind else below
 
 
 def _merged(segments: list[Segment]) -> tuple[Segment, ...]:
