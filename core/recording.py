@@ -1,7 +1,7 @@
 """Which of the recorded attempts are those of one VM's shadow MMU. The rest is said in `notes`."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,30 +30,30 @@ class Recording:
         return (*(desc or (k.SPLIT_DESC_CACHE_CAPACITY, k.SPLIT_DESC_CACHE_MIN)), other)
 
 
-def shadow_recording(trace: Trace, task: str | None = None) -> Recording:
+def shadow_recording(trace: Trace, tasks: Collection[str] = ()) -> Recording:
     """The attempts of one VM's shadow MMU.
 
-    `task` names its thread (`comm-pid`, or the thread group). Raises InputError with a list if
+    `tasks` names its threads (`comm-pid`, or the thread group). Raises InputError with a list if
     several tasks split and none is named, or if there is no shadow split.
     """
-    tasks = Counter(each.task for each in trace.attempts)
-    if task is None and len(tasks) > 1:
-        tasks = Counter({t: _shadow_only(trace, t) for t in tasks}) + Counter()
-    if (task or next(iter(tasks), None)) not in tasks or (task is None and len(tasks) > 1):
-        found = ", ".join(f"{name} ({number})" for name, number in tasks.most_common(20))
-        rule = f"choose one task; splits were made by {found}" if found else "no shadow MMU split"
-        raise InputError(trace.name, 0, f"{len(tasks)} tasks: {rule}")
-    chosen = task or next(iter(tasks))
-    recording = _classified(trace.name, [a for a in trace.attempts if a.task == chosen])
+    by_task: dict[str, list[Attempt]] = defaultdict(list)
+    for each in trace.attempts:
+        by_task[each.task].append(each)
+    splitters = list(by_task)
+    if len(by_task) > 1:
+        splitters = [t for t, own in by_task.items() if _classified("", own).attempts]
+    chosen = set(tasks or splitters)
+    if not chosen <= by_task.keys() or (not tasks and len(splitters) > 1):
+        busiest = sorted(by_task, key=lambda t: -len(by_task[t]))[:20]
+        found = ", ".join(f"{name} ({len(by_task[name])})" for name in busiest)
+        rule = f"choose those of one VM; attempts were made by {found}"
+        raise InputError(trace.name, 0, f"{len(by_task)} tasks: {rule}")
+    recording = _classified(trace.name, [a for a in trace.attempts if a.task in chosen])
     if not recording.attempts:
         rule = "all splits are the TDP MMU's; only nested (shadow) splits use these caches"
         raise InputError(trace.name, trace.attempts[0].line, rule)
     _note_losses(trace, recording)
     return recording
-
-
-def _shadow_only(trace: Trace, task: str) -> int:
-    return len(_classified("", [a for a in trace.attempts if a.task == task]).attempts)
 
 
 def _note_losses(trace: Trace, recording: Recording) -> None:

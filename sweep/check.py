@@ -77,8 +77,9 @@ Kernel = Annotated[
     str | None,
     typer.Option(help="v6_1 (to 6.3) or v6_12 (from 6.4). Default: the .json says, else v6_12."),
 ]
-Task = Annotated[
-    str | None, typer.Option(help="The VM: the task that splits, as `comm-pid` or thread group.")
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option("--task", help="A thread of the VM, as `comm-pid` or thread group. Repeatable."),
 ]
 
 
@@ -88,14 +89,14 @@ def trace(
         list[Path], typer.Argument(help="Recordings (ftrace, trace-cmd, perf), folders.")
     ],
     kernel: Kernel = None,
-    task: Task = None,
+    task: Tasks = None,
     as_json: Json = False,
 ) -> None:
     """Recorded lock drops and splits against those predicted, from the trace and from its .json."""
     from sweep.recorded import check_trace, trace_files
 
     layout = _layout(kernel)
-    reports = [check_trace(path, layout, task) for path in trace_files(paths)]
+    reports = [check_trace(path, layout, task or ()) for path in trace_files(paths)]
     if as_json:
         agreed = sum(report.agrees for report in reports)
         _print({"recordings": len(reports), "agreed": agreed, "each": list(map(asdict, reports))})
@@ -148,12 +149,12 @@ def calibrate_command(
     path: Annotated[Path, typer.Argument(metavar="TRACE", help="A recording of your own machine.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Cost group file to write.")],
     kernel: Kernel = None,
-    task: Task = None,
+    task: Tasks = None,
 ) -> None:
     """Measure the cost of splits and lock drops: a file for `sweep cost=NAME`."""
     from sweep.recorded import calibration, cost_file
 
-    found = calibration(path, _layout(kernel) or "v6_12", task)
+    found = calibration(path, _layout(kernel) or "v6_12", task or ())
     text = cost_file(path, found)
     try:
         output.write_text(text)

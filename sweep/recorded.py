@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -71,9 +71,9 @@ class Rebuilt:
     prediction: Prediction
 
 
-def rebuild(trace: Trace, kernel: str, task: str | None = None) -> Rebuilt:
+def rebuild(trace: Trace, kernel: str, tasks: Collection[str] = ()) -> Rebuilt:
     """Predict a recording from itself. Raises InputError."""
-    recording = shadow_recording(trace, task)
+    recording = shadow_recording(trace, tasks)
     try:
         scenario = scenario_of(recording, kernel)
     except ScenarioError as error:
@@ -82,9 +82,9 @@ def rebuild(trace: Trace, kernel: str, task: str | None = None) -> Rebuilt:
     return Rebuilt(recording, scenario, predict(trace, recording, scenario, kernel))
 
 
-def calibration(path: Path, kernel: str, task: str | None) -> Calibration:
+def calibration(path: Path, kernel: str, tasks: Collection[str]) -> Calibration:
     """Costs that a recording shows. Raises InputError if it shows too little."""
-    found = rebuild(read_trace(path), kernel, task)
+    found = rebuild(read_trace(path), kernel, tasks)
     demand = demand_of(found.scenario, kernel)
     return calibrate(found.recording, demand, found.prediction.refills)
 
@@ -102,7 +102,7 @@ def cost_file(source: Path, found: Calibration) -> str:
     return "\n".join(lines) + "\n"
 
 
-def check_trace(path: Path, kernel: str | None = None, task: str | None = None) -> TraceReport:
+def check_trace(path: Path, kernel: str | None = None, tasks: Collection[str] = ()) -> TraceReport:
     """Predict a recording from itself, and from the .json beside it if there is one."""
     trace = read_trace(path)
     beside = path.with_name(path.name.removesuffix(".gz").removesuffix(".trace") + ".json")
@@ -111,7 +111,7 @@ def check_trace(path: Path, kernel: str | None = None, task: str | None = None) 
         rule = f"kernel {described.raw['kernel']!r} is {described.kernel}, not {kernel}"
         raise InputError(beside, 0, f"{rule}: leave --kernel out")
     layout = kernel or (described.kernel if described else "v6_12")
-    found = rebuild(trace, layout, task)
+    found = rebuild(trace, layout, tasks)
     recording, alone = found.recording, found.prediction
     attempts = recording.attempts
     counts = {

@@ -45,16 +45,16 @@ def splits(gfn, *new, role="wux nxe ad"):
     return [e for n in new for e in (page(gfn, n, role), split(gfn))]
 
 
-def predicted(lines, kernel="v6_12", task=None):
+def predicted(lines, kernel="v6_12", tasks=()):
     trace = parse(lines)
-    recording = shadow_recording(trace, task)
+    recording = shadow_recording(trace, tasks)
     scenario = scenario_of(recording, kernel)
     return recording, scenario, predict(trace, recording, scenario, kernel)
 
 
-def described(lines, task=None):
+def described(lines, tasks=()):
     """What the rebuilt workload maps: {gfn: [role, ...]}."""
-    sptes = predicted(lines, task=task)[1].sptes
+    sptes = predicted(lines, tasks=tasks)[1].sptes
     found = {}
     for gfn, access, bits in zip(sptes.gfn, sptes.access, sptes.rb, strict=True):
         found.setdefault(int(gfn), []).append((int(access), int(bits)))
@@ -159,11 +159,44 @@ def test_the_tdp_mmus_own_splits_are_told_apart():
 def test_several_vms_are_refused_with_a_list_unless_one_is_chosen():
     lines = recorded(*COLD, *splits(0, True), comm="CPU 0/KVM", pid=1)
     lines += recorded(*COLD, *splits(512, True), *splits(1024, True), comm="CPU 0/KVM", pid=2)
-    with pytest.raises(InputError, match=r"2 tasks: choose one .* CPU 0/KVM-2 \(3\), CPU 0/KVM-1"):
+    with pytest.raises(InputError, match=r"2 tasks: choose .* CPU 0/KVM-2 \(3\), CPU 0/KVM-1"):
         shadow_recording(parse(lines))
-    assert described(lines, "CPU 0/KVM-1") == {0: [(7, 0)]}
-    with pytest.raises(InputError, match="choose one task"):
-        shadow_recording(parse(lines), "nobody")
+    assert described(lines, ["CPU 0/KVM-1"]) == {0: [(7, 0)]}
+    with pytest.raises(InputError, match="2 tasks: choose those of one VM"):
+        shadow_recording(parse(lines), ["nobody"])
+
+
+def test_two_threads_of_one_vm_are_one_recording_if_both_are_named():
+    lines = recorded(*COLD, *splits(0, True), pid=1)
+    lines += recorded(*splits(512, True), split(1024, -28), pid=2, start=200)
+    assert described(lines, ["vmm-1", "vmm-2"]) == {0: [(7, 0)], 512: [(7, 0)], 1024: [(4, 31)]}
+
+
+def test_calls_that_clear_the_dirty_log_bit_by_bit_are_one_walk():
+    # Each call splits the 1G page that it meets and then its own part of the 2M pages.
+    def call(first, count, gib=False):
+        top = [page(first, level=2), split(first, level=3)] if gib else []
+        return top + [e for i in range(count) for e in splits(first + 512 * i, True)]
+
+    calls = [*call(0, 20, True), *call(20 * 512, 19), split(39 * 512, -11), *call(39 * 512, 10)]
+    calls += call(1 << 18, 5, True)
+    recording, scenario, prediction = predicted(recorded(split(0, -11, 3), *calls))
+    assert scenario.sptes.level.tolist() == [3, 3]
+    assert len(scenario.ranges) == 2
+    assert (prediction.agrees, recording.tdp, recording.rounds[-1]) == (True, 0, 0)
+
+
+def test_a_2m_page_that_lacks_what_its_1g_page_left_is_said():
+    lines = [split(0, -11, 3), page(0, level=2), split(0, level=3)]
+    lines += splits(0, True, role="-ux nxe ad") + splits(512, True)
+    recording = predicted(recorded(*lines))[0]
+    assert any("1 2M pages, the first at gfn 0, do not end with" in n for n in recording.notes)
+
+
+def test_more_roles_than_role_bits_are_refused():
+    roles = [splits(0, True, role=f"wux r{i}") for i in range(33)]
+    with pytest.raises(InputError, match="over 32 roles"):
+        predicted(recorded(*COLD, *(e for each in roles for e in each)))
 
 
 def test_a_second_vm_whose_splits_are_only_the_tdp_mmus_does_not_count():
