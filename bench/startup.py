@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.engine import row
 
-REPEATS = 7
+REPEATS = 5
 BIN = Path(sys.executable).parent
 ALONE = ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none"]
 QUIET = ["backend=inline"]
