@@ -2,7 +2,9 @@
 
 import json
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -230,7 +232,10 @@ def test_the_commands_answer_from_the_folder(run):
 
     def command(*words):
         done = subprocess.run(
-            [".venv/bin/sweep-results", *words, *where], capture_output=True, text=True, check=False
+            [Path(sys.executable).with_name("sweep-results"), *words, *where],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return done.returncode, done.stdout
 
