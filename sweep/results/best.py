@@ -132,22 +132,43 @@ def cheapest(columns: Collection[str]) -> list[str]:
 def recommended(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFrame:
     """The first of the best rows of each group: of equals the one with the least memory.
 
-    `nr_ties` counts its equals, `ties` names the first of them by what differs.
+    `nr_ties` counts its equals, `ties` names the first of them by what differs. All of it is null
+    where no row is admissible.
     """
     columns = alternatives.collect_schema().names()
     options = [name for name in choices_in(columns) if name not in by]
     named = pl.concat_str([_if_it_varies(c) for c in options], separator=" ", ignore_nulls=True)
     others = pl.col("_name").slice(1)
-    return (
-        alternatives.with_columns(named.alias("_name"), pl.lit(0).alias("_all"))
-        .filter(pl.col("regret") == 0)
-        .group_by(list(by) or "_all", maintain_order=True)
+    rows = alternatives.with_columns(named.alias("_name"), pl.lit(0).alias("_all"))
+    groups = list(by) or ["_all"]
+    best = (
+        rows.filter(pl.col("regret") == 0)
+        .group_by(groups, maintain_order=True)
         .agg(
             pl.exclude("_name", "_all", "regret", "admissible", *by).first(),
             others.len().cast(pl.Int64).alias("nr_ties"),
             others.head(NR_TIES_NAMED).str.join("; ").alias("ties"),
         )
-        .select(pl.exclude("_all"))
+    )
+    every = rows.select(groups).unique(maintain_order=True)
+    return every.join(best, on=groups, how="left", maintain_order="left").select(pl.exclude("_all"))
+
+
+def in_words(best: pl.DataFrame, by: Sequence[str] = ()) -> list[str]:
+    """What the rows of `recommended` amount to: one sentence for each option that they vary in."""
+    options = [c for c in choices_in(best.columns) if c not in by and best[c].n_unique() > 1]
+    return [f"For the fewest lock drops: {c} {_spread(best[c].drop_nulls())}." for c in options]
+
+
+def _spread(values: pl.Series) -> str:
+    counts = values.value_counts(sort=True).sort("count", values.name, descending=[True, False])
+    if len(counts) > NR_TIES_NAMED:
+        least, middle, most = (values.quantile(q, "lower") for q in (0, 0.5, 1))
+        return (
+            f"{least:,.0f} to {most:,.0f}, half of the {len(values):,} cases at most {middle:,.0f}"
+        )
+    return ", ".join(
+        f"{value} in {count:,} of {len(values):,} cases" for value, count in counts.rows()
     )
 
 

@@ -12,7 +12,7 @@ import vl_convert
 
 from sweep.results import about
 from sweep.results.answers import answer
-from sweep.results.best import alternatives, recommended
+from sweep.results.best import alternatives, in_words, recommended
 from sweep.results.charts import CHARTS, TITLES, Chart, LeftOut, draw
 from sweep.results.columns import choices_in, unit
 from sweep.results.runs import Run
@@ -154,9 +154,9 @@ def _answer(run: Run, rows: pl.LazyFrame) -> str:
     by = groups(rows)
     best = recommended(alternatives(rows, by=by), by).collect()
     best = best.drop(c for c in choices_in(best.columns) if best[c].n_unique() == 1)
-    said = _listed(found.sentences, "answer") if found.sentences else ""
+    sentences = found.sentences or in_words(best, by)
     return (
-        said
+        (_listed(sentences, "answer") if sentences else "")
         + (_table(found.rows, "The rows behind it") if found.rows.width else "")
         + _table(best, "What to set for the fewest lock drops, and what ties with it")
     )
@@ -181,7 +181,8 @@ def _figure(chart: Chart, run: Run) -> str:
 
 def _table(frame: pl.DataFrame, caption: str = "") -> str:
     number = [dtype.is_numeric() for dtype in frame.dtypes]
-    style = [' class="number"' if n else ' class="text"' for n in number]
+    text = [' class="wide"' if c == "ties" else ' class="text"' for c in frame.columns]
+    style = [' class="number"' if n else t for n, t in zip(number, text, strict=True)]
     head = [
         f'<th scope="col"{s}>{escape(c)}<small>{escape(unit(c))}</small></th>'
         for c, s in zip(frame.columns, style, strict=True)

@@ -85,6 +85,8 @@ def best(
         return write_one(frames, table, form, limit)
     same = _constant(frames["alternatives"])
     write_one({name: frame.drop(same) for name, frame in frames.items()}, table, form, limit)
+    if nr_without := frames["recommended"][minimize].null_count():
+        say(f"Nothing keeps every limit in {nr_without} groups: their rows are empty.")
     say("The same everywhere: " + ", ".join(f"{c} {cell(v)}" for c, v in same.items()) + ".")
 
 

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from sweep.results.best import Limit, alternatives, pareto_front, recommended
+from sweep.results.best import Limit, alternatives, in_words, pareto_front, recommended
 from sweep.results.mix import fleet
 
 KIB = 1024
@@ -39,6 +39,13 @@ def test_the_best_of_each_group_names_its_ties_and_takes_the_one_with_less_memor
     assert_frame_equal(got, want)
 
 
+def test_a_group_in_which_nothing_keeps_the_limits_stays_with_an_empty_row():
+    limit = Limit.parse("nr_lock_drops<=20")
+    got = recommended(alternatives(ROWS, within=[limit], by=["workload"]), by=["workload"])
+    want = {"workload": ["large", "small"], "desc_capacity": [None, 553], "nr_ties": [None, 1]}
+    assert_frame_equal(got.select(list(want)), pl.LazyFrame(want))
+
+
 def test_regret_is_what_each_alternative_costs_more_than_the_best_that_keeps_the_limits():
     limit = Limit.parse("standing_bytes<=250KiB")
     got = alternatives(ROWS, within=[limit], by=["workload"])
@@ -53,6 +60,17 @@ def test_regret_is_what_each_alternative_costs_more_than_the_best_that_keeps_the
         }
     )
     assert_frame_equal(got.select(columns), want)
+
+
+def test_a_recommendation_is_said_in_words():
+    few = pl.DataFrame({"desc_capacity": [513, 553, 553], "policy": ["kernel"] * 3})
+    assert in_words(few) == [
+        "For the fewest lock drops: desc_capacity 553 in 2 of 3 cases, 513 in 1 of 3 cases."
+    ]
+    many = pl.DataFrame({"desc_capacity": [513, 553, 600, 640, 1026, 2049, 2049]})
+    assert in_words(many) == [
+        "For the fewest lock drops: desc_capacity 513 to 2,049, half of the 7 cases at most 640."
+    ]
 
 
 def test_an_option_whose_point_failed_is_no_recommendation():
