@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
+from core.patterns import KERNELS
+from core.recorded import recorded_scenario
 from core.trace import InputError
 
 MAX_LINE: Final = 1 << 26
+MAX_TRACE_LINE: Final = 1 << 16
 MAX_TEXT: Final = 1 << 34
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -50,3 +53,13 @@ def _decoded(path: Path, number: int, raw: bytes, longest: int, left: int) -> st
         return raw.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise InputError(path, number, f"byte {error.start} is not UTF-8: need text") from error
+
+
+def read_workload(path: Path) -> str:
+    """The text of a recording or rmap histogram that can be swept. Raises ValueError if it cannot.
+
+    Plain or gzip; what is wrong with it is told by file, line and rule.
+    """
+    text = "".join(f"{line}\n" for _, line in read_lines(path, MAX_TRACE_LINE))
+    recorded_scenario(text, str(path), KERNELS[-1])
+    return text

@@ -17,6 +17,7 @@ from rich.console import Console
 from sweep.backends import KINDS, Backend, BackendConfig, RayLostError
 from sweep.errors import RefusedError
 from sweep.grid import Grid
+from sweep.inputs import read_workload
 from sweep.lease import Lease
 from sweep.ledger import Ledger
 from sweep.plan import Plan, Segment, refuse_mismatch
@@ -197,12 +198,12 @@ def _backend(config: BackendConfig) -> Backend:
 
 
 def _recordings(grid: Grid) -> dict[str, str]:
-    """The text of every recorded workload by its path; RefusedError if one cannot be read."""
+    """The text of every recorded workload by its path; RefusedError if it is none or damaged."""
     paths = {grid.fixed.get("path", ""), *grid.axes().get("path", ())} - {""}
     try:
-        return {str(path): Path(str(path)).read_text() for path in sorted(map(str, paths))}
-    except (OSError, UnicodeDecodeError) as error:
-        raise RefusedError(f"workload.path: cannot read a recorded workload: {error}") from error
+        return {path: read_workload(Path(path)) for path in sorted(map(str, paths))}
+    except ValueError as error:
+        raise RefusedError(f"workload.path: {error}") from error
 
 
 def _sha256(text: str) -> str:

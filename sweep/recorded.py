@@ -16,9 +16,8 @@ from core.reference import Event, run_reference
 from core.scenario import Scenario, ScenarioError, parse_scenario
 from core.trace import Attempt, InputError, Trace, parse_trace
 from core.walk import demand_of
-from sweep.inputs import read_lines
+from sweep.inputs import MAX_TRACE_LINE, read_lines
 
-MAX_TRACE_LINE: Final = 1 << 16
 SUFFIXES: Final = (".trace", ".trace.gz")
 ACCESS: Final = {"RWX": 7, "RX": 5, "RW": 6, "R": 4, "X": 1}
 EFER_NX: Final = 4

@@ -75,8 +75,8 @@ def test_an_unwritable_folder_is_refused(tmp_path, capsys):
 
 
 def test_a_recorded_workload_is_copied_into_the_run_and_named_in_the_plan(tmp_path):
-    recording = tmp_path / "recorded.json"
-    recording.write_text('{"pages": []}')
+    recording = tmp_path / "mmu_rmaps_stat"
+    recording.write_text("Rmap_Count:\t0\t1\nLevel=2M:\t0\t3\n")
     grid = seeds_by_capacities(1, 2, path=str(recording))
     assert launch(grid, job_of(tmp_path / "r"), tiny) == 0
     plan = json.loads((run_of(tmp_path / "r") / "plan.json").read_text())
