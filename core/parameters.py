@@ -4,11 +4,10 @@ The config groups, the checks before a run, the Parquet columns and the referenc
 made from `PARAMETERS`. A leaf name is unique over all groups and is also the name of its column.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-
-import numpy as np
 
 from core import constants as k
 
@@ -59,8 +58,8 @@ class Parameter:
         return None
 
     def _in_range(self, value: float) -> bool:
-        low = -np.inf if self.low is None else self.low
-        high = np.inf if self.high is None else self.high
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
         return bool(low <= value <= high)  # also refuses nan
 
     def _rule(self) -> str:
