@@ -27,8 +27,6 @@ class _Done(SystemExit):
 
 def main() -> None:
     """The `sweep` command. Ends with exit code 0, 1 (some points failed) or 2 (refused)."""
-    # pyarrow would import pandas, wherever that is installed, to see whether it was given a Series.
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     register()
     try:
         _check_words(sys.argv[1:])
