@@ -7,6 +7,7 @@ in arch/x86/kvm/mmu/mmu.c: rmap heads of level 3, then of level 2, each emptied 
 
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -18,6 +19,18 @@ from core.order import FILLED, NONE, OWN, Heads, Ints, heads_of, is_own, joined,
 from core.pages import ADDED, FLUSH
 from core.patterns import removal_order, takes_descriptor
 from core.workload import Mapping, Workload, mapping
+
+
+class Stream(NamedTuple):
+    """The splits of a `Demand` as compiled code takes them; fields as there."""
+
+    desc_at: Ints
+    desc_sum: Ints
+    reuse: Ints
+    nonleaf: Ints
+    breaks: Ints
+    nr_paged: int
+    nr_splits: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,11 @@ class Demand:
     nr_unsplit: int = 0
     nonleaf: Ints = field(default_factory=lambda: NONE)
     """(f,) ascending: splits that reuse a shadow page with non-leaf entries: f0 and f2 flush."""
+
+    @property
+    def stream(self) -> Stream:
+        """What the replay needs of it."""
+        return Stream(*(getattr(self, name) for name in Stream._fields))
 
     @property
     def nr_created(self) -> int:

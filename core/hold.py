@@ -23,13 +23,12 @@ def first_from(ascending, start, bound):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def hold_times(  # type: ignore[no-untyped-def]
-    desc_at, desc_sum, reuse, nonleaf, nr_splits, drops, breaks, held
-):
+def hold_times(stream, drops, breaks, held):  # type: ignore[no-untyped-def]
     """Lengths of the holds between lock drops, in ns and in order.
 
     Parameters
     ----------
+    stream : core.demand.Stream
     drops, breaks : ascending int64
         Splits before which the lock is dropped, and before which the caller itself lets go of it.
     held : (4,) float64
@@ -43,20 +42,22 @@ def hold_times(  # type: ignore[no-untyped-def]
     count = i = j = event = reused = flushed = 0
     before = 0.0
     while True:
-        cut = nr_splits
+        cut = stream.nr_splits
         if i < drops.size:
             cut = drops[i]
         if j < breaks.size and breaks[j] < cut:
             cut = breaks[j]
-        event = first_from(desc_at, event, cut)
-        reused = first_from(reuse, reused, cut)
-        flushed = first_from(nonleaf, flushed, cut)
-        now = held[0] * cut - held[1] * reused + held[2] * desc_sum[event] + held[3] * flushed
+        event = first_from(stream.desc_at, event, cut)
+        reused = first_from(stream.reuse, reused, cut)
+        flushed = first_from(stream.nonleaf, flushed, cut)
+        now = (
+            held[0] * cut - held[1] * reused + held[2] * stream.desc_sum[event] + held[3] * flushed
+        )
         if now > before:
             holds[count] = now - before
             count += 1
             before = now
-        if cut >= nr_splits:
+        if cut >= stream.nr_splits:
             break
         i += i < drops.size and drops[i] == cut
         j += j < breaks.size and breaks[j] == cut

@@ -7,7 +7,7 @@ in kvm_mmu_memory_cache_alloc(), virt/kvm/kvm_main.c), so small caches run here 
 """
 
 import heapq
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -16,7 +16,7 @@ from core.cost import Cost
 from core.demand import Demand
 from core.hold import hold_quantiles
 from core.order import Ints
-from core.replay import EXACT, TOGETHER, Replay
+from core.replay import Replay, rule_of
 from core.workload import mix, stream_key
 
 STARVED_AFTER: Final = 100_000
@@ -24,6 +24,24 @@ STARVED_AFTER: Final = 100_000
 
 ARRIVALS = np.uint64(5)
 """Stream of draws for the times between two faults of a vCPU."""
+
+
+class Sizes(NamedTuple):
+    """A cache geometry, in objects."""
+
+    desc_min: int
+    desc_capacity: int
+    object_capacity: int
+
+
+class Vcpus(NamedTuple):
+    """vCPUs that fault, think (ns, on average) and fault again; `key` draws when."""
+
+    number: int
+    fault: float
+    think: float
+    preempt: bool
+    key: np.uint64
 
 
 def machine(
@@ -43,17 +61,15 @@ def machine(
     need_topup_split_caches_or_resched(), mmu.c). Nothing guarantees forward progress, so it can
     starve (`STARVED_AFTER`): then `nr_splits` is less than the demand's.
     """
-    policies = (policy in EXACT, policy in TOGETHER, policy == "split_per_drop")
     counts = np.empty((capacities.size, 10), np.int64)
     times, holds = np.empty((capacities.size, 2)), np.empty((capacities.size, 3))
+    clock = (cost.held, cost.outside, cost.timeslice_ns)
+    waiting = cost.running_vcpus if cost.think_ns > 0 else 0
+    key = np.uint64(stream_key(np.uint64(seed), ARRIVALS))
+    vcpus = Vcpus(waiting, cost.fault_ns, cost.think_ns, preempt, key)
     for i, capacity in enumerate(capacities):
-        counts[i], times[i], held = _run(
-            *(demand.desc_at, demand.desc_sum, demand.reuse, demand.nonleaf, demand.breaks),
-            *(demand.nr_paged, demand.nr_splits, *policies, desc_min, capacity, object_capacity),
-            *(cost.held, cost.outside, cost.fault_ns, cost.think_ns, cost.timeslice_ns),
-            *(cost.running_vcpus if cost.think_ns > 0 else 0, preempt),
-            np.uint64(stream_key(np.uint64(seed), ARRIVALS)),
-        )
+        sizes = Sizes(desc_min, capacity, object_capacity)
+        counts[i], times[i], held = _run(demand.stream, rule_of(policy), sizes, *clock, vcpus)
         holds[i] = hold_quantiles(held)
     names = ("desc_allocated", "desc_used", "desc_left", "objects_allocated", "objects_left")
     return Replay(
@@ -67,41 +83,39 @@ def machine(
 
 
 @njit(cache=True)
-def _think(key, draw, mean):  # type: ignore[no-untyped-def]
+def _think(vcpus, draw):  # type: ignore[no-untyped-def]
     """Exponential waiting time number `draw`, in ns."""
-    return -mean * np.log(
-        (np.float64(mix(key + np.uint64(draw)) >> np.uint64(11)) + 0.5) * 2.0**-53
-    )
+    drawn = mix(vcpus.key + np.uint64(draw)) >> np.uint64(11)
+    return -vcpus.think * np.log((np.float64(drawn) + 0.5) * 2.0**-53)
 
 
 @njit(cache=True)
-def _serve_waiting(arrivals, now, away, fault, think, key, draw):  # type: ignore[no-untyped-def]
+def _serve_waiting(arrivals, now, away, vcpus, draw):  # type: ignore[no-untyped-def]
     """Let go of the lock for `away` ns; vCPUs that come before the splitter is back go first.
 
     Returns when the splitter has the lock again, and the number of the next draw.
     """
     free, back = now, now + away
     while len(arrivals) > 0 and arrivals[0] <= back:
-        free = max(free, heapq.heappop(arrivals)) + fault
-        heapq.heappush(arrivals, free + _think(key, draw, think))
+        free = max(free, heapq.heappop(arrivals)) + vcpus.fault
+        heapq.heappush(arrivals, free + _think(vcpus, draw))
         draw += 1
     return max(back, free), draw
 
 
 @njit(cache=True)
-def _run(  # type: ignore[no-untyped-def]  # noqa: C901
-    desc_at, desc_sum, reuse, nonleaf, breaks, nr_paged, nr_splits,
-    exact, together, always, desc_min, desc_capacity, object_capacity,
-    held, outside, fault, think, timeslice, vcpus, preempt, key,
-):  # fmt: skip
+def _run(stream, rule, sizes, held, outside, timeslice, vcpus):  # type: ignore[no-untyped-def]  # noqa: C901
     """Counters (10,) int64, (lock held, total) in ns, and the holds."""
+    desc_at, desc_sum, reuse, nonleaf, breaks, nr_paged, nr_splits = stream
+    exact, together, always = rule
+    desc_min, desc_capacity, object_capacity = sizes
     counts = np.zeros(10, np.int64)
     holds = np.empty(nr_splits + 1)
     nr_holds = desc = page = event = reused = flushed = split = idle = turn = draw = 0
     now = hold = lock_held = 0.0
     arrivals = [0.0 for _ in range(0)]
-    for _ in range(vcpus):
-        heapq.heappush(arrivals, _think(key, draw, think))
+    for _ in range(vcpus.number):
+        heapq.heappush(arrivals, _think(vcpus, draw))
         draw += 1
     while split < nr_splits and idle < STARVED_AFTER:
         takes_desc = 0
@@ -111,7 +125,7 @@ def _run(  # type: ignore[no-untyped-def]  # noqa: C901
         takes_page = split < nr_paged and not is_reuse
         desc_short = desc < (min(takes_desc, desc_capacity) if exact else desc_min)
         page_short = page < (takes_page if exact else 1)
-        waiting = preempt and len(arrivals) > 0 and arrivals[0] <= now
+        waiting = vcpus.preempt and len(arrivals) > 0 and arrivals[0] <= now
         forced = waiting or (timeslice > 0 and hold >= timeslice) or (always and idle == 0)
         let_go = turn < breaks.size and breaks[turn] == split
         if desc_short or page_short or forced or let_go:
@@ -135,7 +149,7 @@ def _run(  # type: ignore[no-untyped-def]  # noqa: C901
                 nr_holds += 1
                 lock_held += hold
                 hold = 0.0
-            now, draw = _serve_waiting(arrivals, now, away, fault, think, key, draw)
+            now, draw = _serve_waiting(arrivals, now, away, vcpus, draw)
             continue
         spent = held[0] - held[1] * is_reuse + held[2] * takes_desc
         if flushed < nonleaf.size and nonleaf[flushed] == split:

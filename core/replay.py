@@ -8,7 +8,7 @@ Total drops are not monotone in capacity, so nothing here interpolates.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -24,6 +24,22 @@ EXACT: Final = frozenset({"exact_demand", "exact_opportunistic"})
 
 TOGETHER: Final = frozenset({"opportunistic", "exact_opportunistic"})
 """Policies that fill every cache whenever the lock is dropped."""
+
+ALWAYS: Final = frozenset({"split_per_drop"})
+"""Policies that drop the lock before every split."""
+
+
+class Rule(NamedTuple):
+    """A policy as compiled code takes it."""
+
+    exact: bool
+    together: bool
+    always: bool
+
+
+def rule_of(policy: str) -> Rule:
+    """What `policy` (`core.parameters`) comes down to."""
+    return Rule(policy in EXACT, policy in TOGETHER, policy in ALWAYS)
 
 
 @dataclass(frozen=True)
@@ -67,16 +83,12 @@ def replay(
     timed
         False: `holds` is all zero, and takes no time to compute.
     """
-    exact = policy in EXACT
-    counts, holds = _replay(
-        *(demand.desc_at, demand.desc_sum, demand.reuse, demand.nr_paged, demand.nr_splits),
-        capacities if exact else capacities - desc_min,
-        page_refills(demand, object_capacity, exact),
-        *(object_capacity, exact, policy in TOGETHER, policy == "split_per_drop"),
-        *(demand.breaks, demand.nonleaf, timed, cost.held),
-    )  # fmt: skip
+    rule = rule_of(policy)
+    limits = capacities if rule.exact else capacities - desc_min
+    pages = page_refills(demand, object_capacity, rule.exact)
+    counts, holds = _replay(demand.stream, limits, pages, object_capacity, rule, timed, cost.held)
     neither = np.zeros(capacities.size, np.int64)
-    if policy == "split_per_drop":
+    if rule.always:
         neither = demand.nr_splits - counts[:, :3].sum(axis=1)
     drops = np.column_stack([counts[:, :3], neither])
     desc_base, page_base = counts[:, 3], counts[:, 4]
@@ -101,9 +113,8 @@ def replay(
 
 @njit(cache=True)
 def _replay(  # type: ignore[no-untyped-def]
-    desc_at, desc_sum, reuse, nr_paged, nr_splits, limits, pages,
-    object_capacity, exact, together, always, breaks, nonleaf, timed, held,
-):  # fmt: skip
+    stream, limits, pages, object_capacity, rule, timed, held
+):
     """Each distinct refill schedule once.
 
     Returns counts (c, 5) int64: drops for descriptors, for pages, for both, descriptors taken
@@ -112,37 +123,31 @@ def _replay(  # type: ignore[no-untyped-def]
     """
     counts = np.zeros((limits.size, 5), np.int64)
     holds = np.zeros((limits.size, 3))
-    short_at = desc_at + (not exact)
+    short_at = stream.desc_at + (not rule.exact)
     met = _is_in(short_at, pages)
-    cuts = np.sort(np.concatenate((breaks, np.arange(nr_splits) if always else pages)))
-    stride = np.max(np.diff(desc_sum)) if desc_at.size else 1
+    cuts = np.arange(stream.nr_splits) if rule.always else pages
+    cuts = stream.breaks if rule.together else np.sort(np.concatenate((stream.breaks, cuts)))
+    most = np.max(np.diff(stream.desc_sum)) if short_at.size else 1
     first = 0
     while first < limits.size:
         limit = limits[first]
-        if together:
-            drops, row, gap = _chain_together(
-                desc_at, desc_sum, reuse, nr_paged, nr_splits, limit, object_capacity, exact
-            )
+        if rule.together:
+            drops, row, gap = _chain_together(stream, limit, object_capacity, rule.exact)
             refilled = drops
         else:
-            drops, both, gap = _chain_desc(
-                short_at, desc_sum, met, nr_splits, limit, limit // stride, exact
-            )
-            cold = drops.size > 0 and (met[0] if exact else True)
+            drops, both, gap = _chain_desc(stream, short_at, met, limit, limit // most, rule.exact)
+            cold = drops.size > 0 and (met[0] if rule.exact else True)
             row = (drops.size - both - cold, pages.size - both - cold, both + cold)
             refilled = pages
         counts[first, 0], counts[first, 1], counts[first, 2] = row
         counts[first, 3] = counts[first, 4] = -1
         if drops.size:
-            counts[first, 3] = desc_sum[np.searchsorted(desc_at, drops[-1])]
+            counts[first, 3] = stream.desc_sum[np.searchsorted(stream.desc_at, drops[-1])]
         if refilled.size:
-            last = min(refilled[-1], nr_paged)
-            counts[first, 4] = last - np.searchsorted(reuse, last)
+            last = min(refilled[-1], stream.nr_paged)
+            counts[first, 4] = last - np.searchsorted(stream.reuse, last)
         if timed:
-            cut = breaks if together else cuts
-            holds[first] = hold_quantiles(
-                hold_times(desc_at, desc_sum, reuse, nonleaf, nr_splits, drops, cut, held)
-            )
+            holds[first] = hold_quantiles(hold_times(stream, drops, cuts, held))
         same = first + 1
         while same < limits.size and limits[same] < gap:
             counts[same] = counts[first]
@@ -210,9 +215,7 @@ def _reach(desc_sum, start, limit, stride):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _chain_desc(  # type: ignore[no-untyped-def]
-    short_at, desc_sum, met, nr_splits, limit, stride, exact
-):
+def _chain_desc(stream, short_at, met, limit, stride, exact):  # type: ignore[no-untyped-def]
     """Refills of the descriptor cache alone.
 
     `short_at` (m,) is the split that finds the cache short after (exact: at) each event, and `met`
@@ -220,7 +223,7 @@ def _chain_desc(  # type: ignore[no-untyped-def]
     many but the first are met; and the smallest overshoot: any limit from this one up to below that
     gives the same refills.
     """
-    events = short_at.size
+    events, desc_sum, nr_splits = short_at.size, stream.desc_sum, stream.nr_splits
     refills = np.empty(min(events, 2 * (desc_sum[events] // (limit + 1))) + 2, np.int64)
     gap = np.int64(2**62)
     if nr_splits == 0 or (exact and events == 0):
@@ -242,11 +245,11 @@ def _chain_desc(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _chain_together(  # type: ignore[no-untyped-def]
-    desc_at, desc_sum, reuse, nr_paged, nr_splits, limit, object_capacity, exact
-):
+def _chain_together(stream, limit, object_capacity, exact):  # type: ignore[no-untyped-def]
     """Refills when each drop fills every cache: (splits, drops by cause, smallest overshoot)."""
-    events = desc_sum.size - 1
+    desc_at, desc_sum, reuse = stream.desc_at, stream.desc_sum, stream.reuse
+    nr_paged, nr_splits = stream.nr_paged, stream.nr_splits
+    events = desc_at.size
     reused = np.searchsorted(reuse, nr_paged)
     made = nr_paged - reused
     total = desc_sum[events]
