@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -43,7 +44,7 @@ def write(frame: pl.DataFrame, form: Format, title: str = "", limit: int = 40) -
     """
     if form is Format.table:
         shown = frame.head(limit) if limit else frame
-        console().print(_table(shown, title))
+        _print(_table(shown, title))
         if shown.height < frame.height:
             say(f"{frame.height - shown.height:,} more rows; --limit 0 shows all.")
         return
@@ -55,6 +56,15 @@ def write(frame: pl.DataFrame, form: Format, title: str = "", limit: int = 40) -
         data = "\n".join(clean(line) for line in lines).encode()
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
+
+
+def _print(table: Table) -> None:
+    """On a narrow terminal words are folded, but no number ever is: then lines are longer."""
+    screen = console()
+    room = screen.options.update(max_width=WIDE)
+    needed = Measurement.get(screen, room, table).minimum
+    screen.width = max(screen.width, needed)
+    screen.print(table)
 
 
 def encode(frame: pl.DataFrame, form: Format) -> bytes:
@@ -72,12 +82,15 @@ def encode(frame: pl.DataFrame, form: Format) -> bytes:
 
 
 def _table(frame: pl.DataFrame, title: str) -> Table:
-    table = Table(title=clean(title) or None, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=clean(title) or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     units = "\n" if any(unit(name) for name in frame.columns) else ""
     for name, dtype in frame.schema.items():
-        justify: Any = "right" if dtype.is_numeric() else "left"
+        number = dtype.is_numeric()
+        justify: Any = "right" if number else "left"
         head = Text(_broken(clean(name)) + units, style="bold").append(unit(name), style="dim")
-        table.add_column(head, justify=justify, vertical="top", overflow="fold")
+        table.add_column(head, justify=justify, vertical="top", overflow="fold", no_wrap=number)
     for row in frame.iter_rows():
         table.add_row(*(Text(cell(value)) for value in row))
     return table
@@ -87,7 +100,7 @@ def _broken(name: str) -> str:
     """`a_long_name` on lines of about a dozen letters, broken behind underscores."""
     lines = [""]
     for part in name.replace("_", "_ ").split():
-        lines[-1:] = [lines[-1] + part] if len(lines[-1] + part) <= 14 else [lines[-1], part]
+        lines[-1:] = [lines[-1] + part] if len(lines[-1] + part) <= 13 else [lines[-1], part]
     return "\n".join(lines).strip()
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -288,3 +289,18 @@ def test_explain_refuses_a_point_that_the_run_lacks(cli, run):
     code, _, err = cli("explain", run, "--point", "4")
     assert code == 2
     assert "its points are 0 to 3" in err
+
+
+def test_the_shell_completes_the_names_of_runs(run_dir, run):
+    environment = {
+        **os.environ,
+        "SWEEP_RESULTS_DIR": str(run_dir.folder),
+        "_SWEEP_RESULTS_COMPLETE": "complete_bash",
+        "COMP_WORDS": "sweep-results show li",
+        "COMP_CWORD": "2",
+    }
+    script = (
+        "import sys; from sweep.results.commands import main; sys.argv = ['sweep-results']; main()"
+    )
+    command = [sys.executable, "-c", script]
+    assert subprocess.check_output(command, env=environment, text=True).split() == [run]

@@ -4,9 +4,10 @@ import json
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from sweep.results.columns import Format, unit
-from sweep.results.tables import cell, clean, encode
+from sweep.results.tables import cell, clean, encode, write
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,16 @@ def test_control_and_direction_characters_are_made_visible():
 )
 def test_a_derived_column_has_the_unit_that_its_name_says(column, want):
     assert unit(column) == want
+
+
+def test_on_a_narrow_terminal_words_fold_and_numbers_do_not(monkeypatch, capsys):
+    monkeypatch.setattr("sweep.results.tables.console", lambda: Console(width=40))
+    rows = pl.DataFrame({"a": [1_234_567_890], "b": [9_876_543_210], "text": ["many words " * 9]})
+    write(rows, Format.table)
+    out = capsys.readouterr().out
+    assert "1,234,567,890" in out
+    assert "9,876,543,210" in out
+    assert max(map(len, out.splitlines())) < 60
 
 
 def test_what_is_no_number_is_null_in_json():
