@@ -1,5 +1,6 @@
 """`sweep-results` without a command, and what reads runs: ls, show, answer, sql."""
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,10 @@ NEXT_STEPS = """What next:
 def overview(ctx: typer.Context, results_dir: Folder = "results") -> None:
     """Read the tables of runs, and answer questions from them. Without a command: recent runs."""
     if ctx.invoked_subcommand is not None:
+        # Said before the command, it holds for the command, whatever the environment says.
+        source = ctx.get_parameter_source("results_dir")
+        if source is not None and source.name == "COMMANDLINE":
+            os.environ["SWEEP_RESULTS_DIR"] = results_dir
         return
     from sweep.results.runs import runs_in
     from sweep.results.tables import say, write

@@ -75,6 +75,19 @@ def test_without_a_command_it_shows_recent_runs_and_what_to_do_next(cli, run):
     assert f"sweep-results report {run} -o report.html" in out.decode()
 
 
+def test_the_folder_may_be_said_before_the_command_or_after_it(cli, run_dir, run, tmp_path):
+    name = run_dir.folder / run
+    (tmp_path / "elsewhere").mkdir()
+    moved = (name.parent / name.name).rename(tmp_path / "elsewhere" / name.name)
+    for words in (
+        ("--results-dir", str(moved.parent), "ls"),
+        ("ls", "--results-dir", str(moved.parent)),
+    ):
+        code, out, _ = cli(*words)
+        assert code == 0
+        assert name.name.encode() in out
+
+
 def test_without_any_run_it_says_how_to_make_one(cli):
     code, out, _ = cli()
     assert code == 0
