@@ -139,6 +139,8 @@ class ShadowMmu:
                 child = child or self.make_direct(gfn, below, access, rb)
                 self.link(page, slot, child)
             page = child
+        if self.index(gfn, level) in page.spt:
+            return  # seen through another sp already
         page.spt[self.index(gfn, level)] = access
         self.rmap_add(self.rmaps[level].head(gfn >> INDEX_BITS * (level - 1)), page)
 

@@ -212,17 +212,22 @@ def _check_distinct(read: Reader, sptes: Sptes) -> None:
 
 def _check_one_by_one(read: Reader, sptes: Sptes) -> None:
     slots: dict[tuple[int, ...], int] = {}
+    viewers: dict[tuple[int, ...], set[int]] = {}
     for gfn, level, access, sp, rb, direct in zip(*(c.tolist() for c in sptes), strict=True):
-        path = _path(gfn, level, access, sp, rb, direct, slots)
-        leaf = slots.get(path[-1], 0)
+        *links, leaf = _path(gfn, level, access, sp, rb, direct, slots)
+        linked = [slots.get(link, 0) for link in links]
         value = {"gfn": gfn, "level": level, "sp": sp, "rb": rb, "direct": direct}
-        if not access and (leaf <= 0 or any(slots.get(link, 0) >= 0 for link in path[:-1])):
-            raise read.refuse("zap", value, "no leaf SPTE was mapped there before")
-        links = [slots.get(link, -access) for link in path[:-1]]
-        if access and (leaf or any(link != -access for link in links)):
+        if not access:
+            if slots.get(leaf, 0) <= 0 or any(link >= 0 for link in linked):
+                raise read.refuse("zap", value, "no leaf SPTE was mapped there before")
+            slots[leaf] = 0
+            viewers[leaf].clear()
+            continue
+        seen = viewers.setdefault(leaf, set())  # a leaf can be seen through links of several sps
+        if sp in seen or slots.get(leaf, 0) < 0 or any(link not in (0, -access) for link in linked):
             raise read.refuse("alias", value, "that slot of the shadow page is in use already")
-        slots.update(dict.fromkeys(path[:-1], -access) if access else {})
-        slots[path[-1]] = access
+        seen.add(sp)
+        slots |= dict.fromkeys(links, -access) | {leaf: access}
 
 
 def _path(

@@ -69,6 +69,7 @@ def _low(random, gfn):
     access, group = random.choice(ACCESSES), random.randint(0, 25)
     direct = random.randint(0, 1)
     sp = 300 + access if direct else 200 + group
+    sp += 50 * (direct and random.random() < 0.3)  # another parent of the same direct page
     low = {"gfn": gfn + random.randrange(12), "level": 1, "access": access, "sp": sp}
     return low | {"direct": 1, "rb": random.choice((0, 0, 1))} if direct else low
 
@@ -79,7 +80,8 @@ def _keep(random, step, ordered, used, mapped):
         return
     used[key] = step
     ordered.append(step)
-    mapped.append(key)
+    if not 350 <= step["sp"] < 400:
+        mapped.append(key)
     while mapped and random.random() < 0.3:
         key = mapped.pop(random.randrange(len(mapped)))
         gone = used.pop(key)

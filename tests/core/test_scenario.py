@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.reference import run_reference
 from core.scenario import ScenarioError, parse_scenario
 
 SLOT = {"base_gfn": 512, "npages": 1024}
@@ -94,6 +95,16 @@ def test_the_limit_of_shadow_pages_is_a_fiftieth_and_at_least_64():
     assert parse().n_max_mmu_pages == 64
     large = parse(memslot={"base_gfn": 0, "npages": 262144})
     assert large.n_max_mmu_pages == 5242
+
+
+def test_a_leaf_seen_through_the_link_of_another_sp_exists_once():
+    twice = [{**BELOW, "access": 7}, {**BELOW, "access": 7, "sp": 8}]
+    scenario = parse(mappings=[*twice, HUGE])
+    # Two parents of the direct page; the split finds the page, adds 511 leaves, and a parent.
+    totals = run_reference(scenario, "v6_12").totals
+    assert (totals["desc_live_start"], totals["n_used_start"], totals["pages_4k"]) == (1, 4, 512)
+    with pytest.raises(ScenarioError, match="in use already"):
+        parse(mappings=[*twice, twice[0]])
 
 
 def test_a_zapped_slot_can_be_mapped_again():
