@@ -24,8 +24,23 @@ def answer(name: str, results: pl.LazyFrame) -> Answer:
     if name not in ANSWERS:
         return Answer(pl.DataFrame(), [])
     table, sentences = ANSWERS[name]
-    rows = table(results.filter(pl.col("error").is_null())).collect(engine="streaming")
+    usable = results.filter(pl.col("error").is_null())
+    if lacking := _lacking(name, usable):
+        return Answer(pl.DataFrame(), [f"This run cannot answer: it lacks {lacking}."])
+    rows = table(usable).collect(engine="streaming")
     return Answer(rows, sentences(rows) if rows.height else ["No point of it has an outcome yet."])
+
+
+def _lacking(name: str, usable: pl.LazyFrame) -> str:
+    """What an answer compares but the run does not hold, in words; empty if it holds all."""
+    asked = NEEDS.get(name, {})
+    taken = usable.select(pl.col(column).unique().implode() for column in asked).collect()
+    return ", ".join(
+        f"{column} {value}"
+        for column, values in asked.items()
+        for value in values
+        if value not in taken[column][0]
+    )
 
 
 def _versus_sentences(rows: pl.DataFrame, usual: str, other: str) -> list[str]:
@@ -135,19 +150,20 @@ def _enospc_sentences(rows: pl.DataFrame) -> list[str]:
 
 def _starvation_sentences(rows: pl.DataFrame) -> list[str]:
     stuck = rows.filter(pl.col("unsplit_ratio") > 0)
-    done = rows.filter(pl.col("unsplit_ratio") == 0).sort("slower_ratio").row(-1, named=True)
-    slowest = (
+    ended = rows.filter(pl.col("unsplit_ratio") == 0).sort("slower_ratio").tail(1)
+    slowest = [
         f"Where it does end, it takes up to {done['slower_ratio']:.1f} times as long "
         f"({done['running_vcpus']} vCPUs, {done['think_ns'] / 1e3:g} us between faults; modelled)."
-    )
+        for done in ended.iter_rows(named=True)
+    ]
     if stuck.is_empty():
-        return ["Eager splitting ends everywhere in this run.", slowest]
+        return ["Eager splitting ends everywhere in this run.", *slowest]
     first = stuck.sort("running_vcpus", -pl.col("think_ns")).row(0, named=True)
     return [
         f"Eager splitting does not end from {first['running_vcpus']} vCPUs on that fault every "
         f"{first['think_ns'] / 1e3:g} us (modelled).",
-        slowest,
-    ]  # fmt: skip
+        *slowest,
+    ]
 
 
 def _fleet_sentences(rows: pl.DataFrame) -> list[str]:
@@ -172,6 +188,19 @@ def _fleet_sentences(rows: pl.DataFrame) -> list[str]:
 
 Table = Callable[[pl.LazyFrame], pl.LazyFrame]
 Sentences = Callable[[pl.DataFrame], list[str]]
+
+NEEDS: Final[Mapping[str, Mapping[str, Sequence[Any]]]] = {
+    "is_553_right": {"desc_capacity": [553]},
+    "is_40_right": {"object_capacity": [40], "desc_capacity": [553]},
+    "is_exact_counting_worth_it": {"policy": ["kernel", "exact_demand"]},
+    "opportunistic_top_up": {"policy": ["kernel", "opportunistic"]},
+    "ext_2_or_14": {"pte_list_ext": [2, 14]},
+    "flush_flavours": {"flush": ["f0", "f1", "f2"]},
+    "clear_chunks": {"clear_chunk_gib": [1.0]},
+    "starvation": {"preempt_on_contention": [False, True]},
+    "fleet_bytes": {"policy": ["kernel"], "object_capacity": [40], "desc_capacity": [553, 1026]},
+}
+"""Values that an answer compares: without them there is none."""
 
 ANSWERS: Final[Mapping[str, tuple[Table, Sentences]]] = {
     "seed_question": (seed_question, seed_sentences),

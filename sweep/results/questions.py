@@ -25,7 +25,8 @@ def versus(
     change = 100 * (pl.col("other_drops") / pl.col("usual_drops") - 1)
     return (
         results.group_by(by).agg(means).drop_nulls(list(sides))
-        .with_columns(change.alias("change_percent")).sort(by)
+        .with_columns(pl.when(pl.col("usual_drops") > 0).then(change).alias("change_percent"))
+        .sort(by)
     )  # fmt: skip
 
 

@@ -30,7 +30,8 @@ def tell(run: Run, form: Format = Format.table, limit: int = 0) -> None:
     if form is not Format.table:
         return write(found.rows, form)
     shown, same = _without_constants(found.rows)
-    write(shown, form, limit=limit)
+    if shown.width:
+        write(shown, form, limit=limit)
     if same:
         say(f"The same in every row: {same}.")
     say("", *about.question(run)[:1], "", *found.sentences)

@@ -42,8 +42,35 @@ def test_every_experiment_has_its_answer_and_every_answer_its_experiment():
 
 def test_a_run_without_an_outcome_says_so():
     failed = rows({"error": "ValueError: no"})
-    assert answer("is_40_right", failed).sentences == ["No point of it has an outcome yet."]
+    assert answer("where_enospc_starts", failed).sentences == ["No point of it has an outcome yet."]
     assert answer("no such question", failed).sentences == []
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "lacking"),
+    [
+        ("is_553_right", {"desc_capacity": 513}, "desc_capacity 553"),
+        ("is_40_right", {"object_capacity": 8}, "object_capacity 40"),
+        ("is_exact_counting_worth_it", {}, "policy exact_demand"),
+        ("opportunistic_top_up", {"policy": "opportunistic"}, "policy kernel"),
+        ("ext_2_or_14", {"pte_list_ext": 14}, "pte_list_ext 2"),
+        ("flush_flavours", {"flush": "f1"}, "flush f0, flush f2"),
+        ("clear_chunks", {"clear_chunk_gib": 8.0}, "clear_chunk_gib 1.0"),
+        ("starvation", {"preempt_on_contention": True}, "preempt_on_contention False"),
+        ("fleet_bytes", {}, "desc_capacity 1026"),
+    ],
+)
+def test_a_run_that_lacks_what_its_answer_compares_says_so(name, row, lacking):
+    found = answer(name, rows(row))
+    assert found.sentences == [f"This run cannot answer: it lacks {lacking}."]
+    assert found.rows.is_empty()
+
+
+def test_where_splitting_never_ends_nothing_is_said_of_how_long_it_takes():
+    case = {"running_vcpus": 64, "think_ns": 5000.0}
+    stuck = case | {"preempt_on_contention": True, "nr_unsplit": 100}
+    found = answer("starvation", rows(case | {"preempt_on_contention": False}, stuck))
+    assert len(found.sentences) == 1
 
 
 def test_553_is_right_where_no_capacity_saves_more_than_five_percent():
