@@ -35,14 +35,16 @@ def golden(
     as_json: Json = False,
 ) -> None:
     """Every event and total of golden scenarios, for the reference machine and the fast path."""
+    from rich.console import Console
     from rich.progress import track
 
     from sweep.conform import check_goldens, read_goldens
 
     number = sum(1 for path in files for _ in read_goldens(path))
     every = (each for path in files for each in read_goldens(path))
-    quiet = as_json or not sys.stderr.isatty()
-    report = check_goldens(track(every, "checking", total=number, disable=quiet, transient=True))
+    console = Console(stderr=True)
+    shown = track(every, "checking", number, console=console, disable=not console.is_terminal)
+    report = check_goldens(shown)
     _print(report.as_json()) if as_json else _golden_tables(report)
     raise typer.Exit(0 if report.agrees else 1)
 
