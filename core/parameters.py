@@ -63,9 +63,10 @@ class Parameter:
         return bool(low <= value <= high)  # also refuses nan
 
     def _rule(self) -> str:
+        unit = "" if self.unit == "ratio" else self.unit
         if self.high is None:
-            return f"must be at least {self.low:.10g} {self.unit}".rstrip()
-        return f"must be between {self.low:.10g} and {self.high:.10g} {self.unit}".rstrip()
+            return f"must be at least {self.low:.10g} {unit}".rstrip()
+        return f"must be between {self.low:.10g} and {self.high:.10g} {unit}".rstrip()
 
 
 def _ratio(name: str, default: float, text: str) -> Parameter:
