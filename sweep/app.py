@@ -1,5 +1,6 @@
 """`sweep`: an ordinary Hydra app whose job is a grid, and whose multirun is one job."""
 
+import os
 import re
 import shlex
 import sys
@@ -14,8 +15,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from sweep.backends import jit_cache
 from sweep.config import CONF, check_key, notes, options, register
 from sweep.errors import RefusedError, suggestion
+from sweep.provenance import versions
 
 _BASE: Final[dict[str, Any]] = {"version_base": None} if hydra_version.startswith("1.3.") else {}
 """Today's defaults of Hydra; 1.4 has no others and warns if it is asked for them."""
@@ -58,6 +61,7 @@ def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) ->
         sweep = Sweep(loader, base, arguments)
     except RefusedError as error:
         _refuse(str(error))
+    os.environ.update(jit_cache.settings(versions()) | os.environ)
     from sweep.launch import Job, launch
 
     config = sweep.blocks[0]

@@ -176,8 +176,8 @@ class _Launch:
         seconds = round(time.monotonic() - self._start, 3)
         if ledger.changed or self._store.get_json(DONE) is None:
             ledger.sweep_up()
-            peak = max(peak_rss(), ledger.peak_rss)
-            self._store.put_json(DONE, ledger.summary() | {"seconds": seconds, "peak_rss": peak})
+            memory = {"driver_peak_rss": peak_rss(), "peak_rss": max(peak_rss(), ledger.peak_rss)}
+            self._store.put_json(DONE, ledger.summary() | {"seconds": seconds} | memory)
         text = f"{self._store.uri}: {plan.points:,} points, {ledger.failures:,} failed, {seconds} s"
         _say(self._console, text, 0)
         if plan.name != "sweep":

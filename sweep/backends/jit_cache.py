@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept on cluster workers, so that a machine compiles them once.
+"""Where compiled kernels are kept, so that a machine compiles them once for every version.
 
 Code that Ray ships lies in a new folder for every session, and numba keeps compiled code beside
 its source. This locator keeps it in the user's cache folder instead, named by the code's digest.
@@ -19,10 +19,10 @@ _warm: set[str] = set()
 
 
 def settings(versions: Mapping[str, str]) -> dict[str, str]:
-    """Environment of a worker that shares compiled kernels with its neighbours."""
+    """Environment of a process that shares compiled kernels; set it before numba is imported."""
     return {
         FOLDER: f"~/.cache/splitsweep/kernels-{_key(versions)}",
-        "NUMBA_CACHE_LOCATOR_CLASSES": f"{__name__}.SharedLocator",
+        "NUMBA_CACHE_LOCATOR_CLASSES": f"{__name__}.SharedLocator,InTreeCacheLocator",
     }
 
 

@@ -43,7 +43,7 @@ def draw(name: str, results: pl.LazyFrame) -> Chart:
     """One of `CHARTS`; raises LeftOut if the run lacks what it shows."""
     usable = series.usable(results)
     values = series.varying(usable)
-    rows, few = series.thinned(series.without_constants(usable, values), values)
+    rows, few = series.thinned(usable, values)
     chart = CHARTS[name](rows, few)
     return replace(chart, made_of=_made_of(chart.rows, values))
 
@@ -236,9 +236,7 @@ def _holds(results: pl.LazyFrame, values: Varying) -> Chart:
 def _rises(results: pl.LazyFrame, values: Varying) -> Chart:
     if "desc_capacity" not in values:
         raise LeftOut("the run has one desc_capacity")
-    rows = series.rises(results, [c for c in values if c != "desc_capacity"]).collect(
-        engine="streaming"
-    )
+    rows = series.rises(results, [c for c in values if c != "desc_capacity"]).collect()
     if rows.is_empty():
         raise LeftOut("no capacity costs more lock drops than the next smaller one swept")
     x = _number(alt.X, "desc_capacity", zero=False)

@@ -16,7 +16,7 @@ from sweep.results.best import alternatives, in_words, recommended
 from sweep.results.charts import CHARTS, TITLES, Chart, LeftOut, draw
 from sweep.results.columns import choices_in, unit
 from sweep.results.runs import Run
-from sweep.results.series import groups, varying, without_constants
+from sweep.results.series import groups
 from sweep.results.tables import cell
 
 MAX_TABLE: Final = 400
@@ -152,8 +152,7 @@ def _embedded(chart: Chart) -> dict[str, Any]:
 def _answer(run: Run, rows: pl.LazyFrame) -> str:
     found = answer(str(run.plan["name"]), rows)
     by = groups(rows)
-    few = without_constants(rows, varying(rows))
-    best = recommended(alternatives(few, by=by), by).collect(engine="streaming")
+    best = recommended(alternatives(rows, by=by), by).collect()
     best = best.drop(c for c in choices_in(best.columns) if best[c].n_unique() == 1)
     sentences = found.sentences or in_words(best, by)
     return (

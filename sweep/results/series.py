@@ -32,25 +32,15 @@ def varying(results: pl.LazyFrame) -> dict[str, list[Any]]:
     Parameters of the workload that follow from its name, because presets set them, are left out.
     """
     names = parameters_in(results.collect_schema().names())
-    differs = results.select(pl.col(c).min() != pl.col(c).max() for c in names).collect(
-        engine="streaming"
-    )
+    differs = results.select(pl.col(c).min() != pl.col(c).max() for c in names).collect()
     left = [c for c in names if differs[c].any()]
     if "workload" in left:
         others = [pl.col(c).min() != pl.col(c).max() for c in left if c != "workload"]
         swept = results.group_by("workload").agg(others)
-        set_here = swept.drop("workload").select(pl.all().any()).collect(engine="streaming")
+        set_here = swept.drop("workload").select(pl.all().any()).collect()
         left = [c for c in left if c not in _PRESET or set_here[c].any()]
     lists = [pl.col(c).unique().sort().implode() for c in left]
-    return (
-        dict(results.select(lists).collect(engine="streaming").row(0, named=True)) if lists else {}
-    )
-
-
-def without_constants(results: pl.LazyFrame, values: Varying) -> pl.LazyFrame:
-    """`results` without the parameters that do not vary, but for what a maintainer can set."""
-    names = parameters_in(results.collect_schema().names())
-    return results.drop(c for c in names if c not in values and c not in choices_in(names))
+    return dict(results.select(lists).collect().row(0, named=True)) if lists else {}
 
 
 def groups(results: pl.LazyFrame) -> list[str]:
@@ -81,10 +71,10 @@ def filters(values: Varying, axes: Sequence[str]) -> list[str]:
 def fitting(make: Callable[[list[str]], pl.LazyFrame], by: Sequence[str]) -> pl.DataFrame:
     """`make(by)`, without the last of `by`, and so on, until it has at most `MAX_ROWS` rows."""
     for kept in range(len(by), 0, -1):
-        rows = make(list(by[:kept])).head(MAX_ROWS + 1).collect(engine="streaming")
+        rows = make(list(by[:kept])).head(MAX_ROWS + 1).collect()
         if rows.height <= MAX_ROWS:
             return rows
-    return make([]).head(MAX_ROWS).collect(engine="streaming")
+    return make([]).head(MAX_ROWS).collect()
 
 
 def staircase(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:

@@ -61,7 +61,7 @@ def best(
     from sweep.results import best as b
     from sweep.results.mix import fleet, read_mix
     from sweep.results.runs import SCHEMA
-    from sweep.results.series import groups, varying, without_constants
+    from sweep.results.series import groups
     from sweep.results.tables import cell, say
 
     found = find(results_dir, run)
@@ -73,10 +73,7 @@ def best(
     if weights:
         by_these, options = [], fleet(rows, read_mix(weights, rows), minimize, limits)
     else:
-        asked = [*by_these, *(rule.column for rule in limits)]
-        values = {**varying(rows), **dict.fromkeys(asked, ())}
-        few = without_constants(rows, values)
-        options = b.alternatives(few, minimize, limits, by_these)
+        options = b.alternatives(rows, minimize, limits, by_these)
     options = options.collect(engine="streaming").lazy()
     tables = {
         "recommended": b.recommended(options, by_these),

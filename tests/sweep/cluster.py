@@ -17,6 +17,12 @@ from sweep.backends.ray_session import HEALTH_CHECKS
 HERE = Path(__file__).parent
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Cluster:
     """The head and its nodes, one CPU each, with a token file and a folder of their own."""
 
@@ -31,9 +37,7 @@ class Cluster:
             "RAY_USAGE_STATS_ENABLED": "0",
             **{f"RAY_{name}": str(value) for name, value in HEALTH_CHECKS.items()},
         }
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.address = f"127.0.0.1:{port}"
         self.nodes = []
         head = ["--head", f"--port={port}", "--include-dashboard=false"]

@@ -1,0 +1,5 @@
+"""`python -m sweep`, for places that have the code but not its console scripts."""
+
+from sweep.app import main
+
+main()
