@@ -2,9 +2,11 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -164,3 +166,91 @@ def test_without_its_head_node_a_run_ends_with_the_command_that_resumes_it(
     said = again.communicate()[1]
     assert again.returncode == 0, said
     assert table_of(run_of(tmp_path)).equals(undisturbed)
+
+
+@pytest.mark.ray
+def test_a_driver_killed_at_ten_random_moments_resumes_to_the_same_table(tmp_path, undisturbed):
+    moments = random.Random(20260629)
+    for number in range(10):
+        backend, longest = (RAY, 4.0) if number % 3 == 0 else (INLINE, 1.5)
+        run = driver(tmp_path, "slow", backend)
+        time.sleep(moments.uniform(0.2, longest))
+        run.kill()
+        run.communicate()
+    assert not (run_of(tmp_path) / "done.json").exists()
+    again = driver(tmp_path, "tiny", INLINE)
+    said = again.communicate()[1]
+    assert again.returncode == 0, said
+    assert table_of(run_of(tmp_path)).equals(undisturbed)
+    assert {p.name[0] for p in run_of(tmp_path).iterdir()} == {"s", "p", "d"}
+
+
+def test_of_two_drivers_one_works_and_one_is_refused(tmp_path, undisturbed):
+    first = driver(tmp_path, "slow", INLINE)
+    wait_for(lambda: len(shards_in(tmp_path)) >= 2)
+    second = driver(tmp_path, "slow", INLINE)
+    said = second.communicate(timeout=30)[1]
+    assert second.returncode == 2, said
+    assert f"is being written by {os.uname().nodename}, process {first.pid}" in said
+    assert "sweep-results status" in said
+    said = first.communicate(timeout=30)[1]
+    assert first.returncode == 0, said
+    assert table_of(run_of(tmp_path)).equals(undisturbed)
+
+
+def test_two_drivers_that_start_together_leave_one_whole_table(tmp_path, undisturbed):
+    drivers = [driver(tmp_path, "slow", INLINE) for _ in range(2)]
+    said = [run.communicate(timeout=60)[1] for run in drivers]
+    assert sorted(run.returncode for run in drivers) == [0, 2], said
+    assert table_of(run_of(tmp_path)).equals(undisturbed)
+
+
+def leased(folder, **facts):
+    """An unfinished run with the lease of a driver on another machine."""
+    assert launch(GRID, Job(results_dir=str(folder), backend=BackendConfig(**INLINE)), tiny) == 0
+    run = run_of(folder)
+    (run / "done.json").unlink()
+    shards_in(folder)[0].unlink()
+    lease = {"owner": "x", "host": "elsewhere", "pid": 1, "machine": "m", "started": "1"} | facts
+    (run / "lease.json").write_text(json.dumps(lease))
+    return run, lease
+
+
+def test_a_silent_lease_of_another_machine_is_taken_over(tmp_path, undisturbed):
+    run, _ = leased(tmp_path)
+    assert launch(GRID, Job(results_dir=str(tmp_path), backend=BackendConfig(**INLINE)), tiny) == 0
+    assert table_of(run).equals(undisturbed)
+    assert not (run / "lease.json").exists()
+
+
+def test_a_beating_lease_of_another_machine_is_respected(tmp_path, capsys):
+    run, lease = leased(tmp_path)
+    beats = threading.Timer(
+        2.0, lambda: (run / "lease.json").write_text(json.dumps(lease | {"beat": 2}))
+    )
+    beats.start()
+    assert launch(GRID, Job(results_dir=str(tmp_path), backend=BackendConfig(**INLINE)), tiny) == 2
+    beats.join()
+    assert "is being written by elsewhere, process 1" in capsys.readouterr().err
+    assert (run / "lease.json").exists()
+
+
+@pytest.mark.ray
+def test_a_disk_that_fills_up_under_ray_workers_loses_nothing(tmp_path, undisturbed):
+    script = f"""
+        mount -t tmpfs -o size=1m tmpfs {tmp_path}
+        "$0" -m tests.sweep.driver tiny "$1"; echo "exit $?"
+        mount -o remount,size=100m {tmp_path}
+        "$0" -m tests.sweep.driver tiny "$2"; echo "exit $?"
+        cp {tmp_path}/sweep-*/*.parquet {tmp_path}/sweep-*/done.json "$3"
+    """
+    kept = tmp_path.parent / "kept-from-the-small-disk" / "sweep-0"
+    kept.mkdir(parents=True)
+    settings = [json.dumps({"results_dir": str(tmp_path), "backend": b}) for b in (RAY, INLINE)]
+    done = subprocess.run(
+        ["unshare", "-rm", "bash", "-c", script, sys.executable, *settings, str(kept)],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["exit", "1", "exit", "0"], done.stderr
+    assert "No space left on device" in done.stderr
+    assert table_of(kept).equals(undisturbed)

@@ -155,12 +155,12 @@ def test_verify_refuses_an_edited_plan_and_a_folder_without_one(run, tmp_path):
 
 
 def test_a_changed_recording_is_found(tmp_path):
-    recording = tmp_path / "r.json"
-    recording.write_text("{}")
+    recording = tmp_path / "mmu_rmaps_stat"
+    recording.write_text("Rmap_Count:\t0\t1\nLevel=2M:\t0\t3\n")
     grid = seeds_by_capacities(1, 2, path=str(recording))
     launch(grid, Job(results_dir=str(tmp_path), backend=INLINE), tiny)
     run = next(tmp_path.glob("sweep-*"))
-    next((run / "inputs").iterdir()).write_text("{ }")
+    next((run / "inputs").iterdir()).write_text("{ }\n")
     assert any("missing or was changed" in problem for problem in problems(run, outcomes=tiny))
 
 
