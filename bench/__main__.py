@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench import endtoend, engine, queries, startup
+from bench import batch, endtoend, engine, queries, startup
 
 FOLDER = Path("results/bench")
 PACKAGES = (
@@ -27,7 +27,13 @@ Rows = list[dict[str, Any]]
 
 def main() -> None:
     """Run the parts named on the command line, or all of them."""
-    parts = {"engine": engine, "endtoend": endtoend, "startup": startup, "queries": queries}
+    parts = {
+        "engine": engine,
+        "endtoend": endtoend,
+        "batch": batch,
+        "startup": startup,
+        "queries": queries,
+    }
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[1:] or parts:
         print(f"{name} ...", file=sys.stderr)

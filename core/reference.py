@@ -1,7 +1,7 @@
 """The kernel's eager page splitting, event by event: slow, obvious, exact.
 
 Written from the rules alone, with the kernel's names (arch/x86/kvm/mmu/mmu.c; virt/kvm/kvm_main.c
-for the caches). With the fast path it shares the parsed scenario and the set-up in `core.shadow`.
+for the caches). It shares nothing with the fast path but the constants and the parsed scenario.
 """
 
 from collections.abc import Mapping
