@@ -1,7 +1,8 @@
 """The kernel's eager page splitting, event by event: slow, obvious, exact.
 
-Written from the rules alone, with the kernel's names (arch/x86/kvm/mmu/mmu.c), the caches in
-for the caches). It shares nothing with the fast path but the constants and the parsed scenario.
+Written from the rules alone, with the kernel's names (arch/x86/kvm/mmu/mmu.c); its caches are in
+`core.memory_cache`. With the fast path it shares the parsed scenario and the set-up in
+`core.shadow`, no more.
 """
 
 from collections.abc import Mapping
