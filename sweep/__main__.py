@@ -2,4 +2,5 @@
 
 from sweep.app import main
 
-main()
+if __name__ == "__main__":
+    main()
