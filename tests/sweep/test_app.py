@@ -53,6 +53,11 @@ def test_an_experiment_runs_its_grid_under_its_name(tmp_path: Path) -> None:
     assert plan_of(tmp_path)["points"] == 2 * 3
 
 
+def test_experiments_that_are_swept_together_name_their_run_together(tmp_path: Path) -> None:
+    done = sweep(tmp_path, "-m", "experiment=clear_chunks,starvation", "dry_run=true")
+    assert "/clear_chunks+starvation-" in (done.stdout + done.stderr).replace("\n", "")
+
+
 def test_a_run_keeps_what_its_presets_say_of_themselves(tmp_path: Path) -> None:
     sweep(tmp_path, "workload=hyperv_vbs", "workload.memslot_gib=1")
     config = plan_of(tmp_path)["config"]

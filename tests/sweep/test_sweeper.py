@@ -180,6 +180,13 @@ def test_a_group_axis_of_a_config_composes_a_block_for_each_option(loader: Confi
     assert len(sweep.blocks) == 9
 
 
+def test_an_option_on_the_command_line_replaces_a_group_axis_of_the_config(
+    loader: ConfigLoader,
+) -> None:
+    words = ["experiment=is_553_right", "workload=kata_fleet", "caches.desc_capacity=553"]
+    assert rows(swept(loader, *words), "workload") == [("kata_fleet",)]
+
+
 def test_a_billion_points_are_taken_without_being_listed(loader: ConfigLoader) -> None:
     sweep = swept(loader, "workload.seed=range(0,1000000000)", "caches.desc_capacity=513,553")
     assert len(sweep.grid) == 2 * 10**9
@@ -188,6 +195,8 @@ def test_a_billion_points_are_taken_without_being_listed(loader: ConfigLoader) -
 REFUSED = {
     "workload.alias_ration=0,1": ("workload.alias_ration", "Did you mean workload.alias_ratio?"),
     "desc_capacity=1,2": ("desc_capacity", "Did you mean caches.desc_capacity?"),
+    "caches.capacity=1,2": ("caches.capacity", "Did you mean caches.desc_capacity?"),
+    "caches.zzz=1,2": ("caches.zzz: no such parameter or setting. caches has desc_min",),
     "foo=1,2": ("foo", "Groups: workload, caches, kernel"),
     "policy=kernel,opportunstic": ("opportunstic", "Did you mean opportunistic?"),
     "workload=glob(z*)": ("workload=glob(z*)", "axis is empty"),
