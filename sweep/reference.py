@@ -58,6 +58,8 @@ def reference() -> str:
         parts += [f"## {group}", _table(("leaf", "default", "allowed", "meaning"), leaves)]
         parts.append(_options(group))
     parts += ["## backend", _options("backend"), "## experiment", _experiments()]
+    templates = "Files to copy and fill in; they are no options of `sweep`."
+    parts += ["## cluster", templates, _options("cluster")]
     return "\n\n".join(parts) + "\n"
 
 
