@@ -48,7 +48,9 @@ class Prediction:
 def predict(trace: Trace, recording: Recording, scenario: Scenario, kernel: str) -> Prediction:
     """Compare the first walk of a recording with its rebuilt `scenario` on `kernel`."""
     seen = [a for a, r in zip(recording.attempts, recording.rounds, strict=True) if r == 0]
-    stop = min((i for i, a in enumerate(seen) if _unpredictable(a, trace)), default=len(seen))
+    gap = min((line for line in trace.lost if line > seen[0].line), default=seen[-1].line)
+    known = (a.line <= gap and a.errno != k.ENOMEM for a in seen)
+    stop = next((i for i, comparable in enumerate(known) if not comparable), len(seen))
     notes = [] if stop == len(seen) else [f"{len(seen) - stop} attempts are not compared"]
     seen = seen[:stop]
     demand = demand_of(scenario, kernel)
@@ -74,11 +76,6 @@ def predict(trace: Trace, recording: Recording, scenario: Scenario, kernel: str)
         first_difference=difference,
         notes=notes,
     )
-
-
-def _unpredictable(attempt: Attempt, trace: Trace) -> bool:
-    lost = trace.lost and attempt.line > min(trace.lost) and min(trace.lost) > 20
-    return bool(lost) or attempt.errno == k.ENOMEM
 
 
 def _topup_seen(attempt: Attempt, scenario: Scenario) -> bool:

@@ -228,10 +228,18 @@ def test_a_start_in_mid_walk_is_said_and_its_caches_are_guessed():
 )
 def test_lost_events_are_said_and_nothing_after_them_is_compared(loss):
     whole = [*COLD, *splits(0, True), *splits(0, True, role="-ux nxe ad")]
-    lines = ["#"] * 20 + recorded(*whole) + [loss] + recorded(*splits(512, True), start=200)
+    lines = [*recorded(*whole), loss, *recorded(*splits(512, True), start=200)]
     recording, _, prediction = predicted(lines)
-    assert any("events were lost (line 26)" in note for note in recording.notes)
+    assert any("events were lost (line 6)" in note for note in recording.notes)
     assert (prediction.agrees, prediction.missed, prediction.splits) == (True, [], 2)
+
+
+def test_no_memory_is_where_the_comparison_ends():
+    failing = [*COLD, *splits(0, True), split(512, -12), *splits(1024, True)]
+    recording, _, prediction = predicted(recorded(*failing))
+    assert (prediction.agrees, prediction.splits) == (True, 1)
+    assert prediction.notes == ["2 attempts are not compared"]
+    assert len(recording.attempts) == 4
 
 
 def test_an_overwritten_buffer_is_a_loss():
