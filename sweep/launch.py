@@ -93,7 +93,7 @@ class _Launch:
         self._store = Store.open(job.results_dir, self._plan.run_name)
 
     def run(self) -> int:
-        plan = self._stored_plan() or self._measured_plan()
+        plan = self._estimated(self._stored_plan() or self._new_plan())
         if self._job.dry_run:
             return _say(
                 self._console, _estimate(plan, self._store, self._kind(plan, plan.points)), 0
@@ -103,7 +103,9 @@ class _Launch:
         self._store.create()
         reporter = Reporter(self._console, plan.points, 0, 0)
         with Lease(self._store, lambda: reporter.facts()) as lease:
+            seconds = plan.seconds
             plan = self._stored_plan() or self._publish(plan)
+            plan = replace(plan, seconds=plan.seconds or seconds)
             ledger = Ledger(plan, self._store)
             reporter = Reporter(self._console, plan.points, ledger.points, ledger.failures)
             if not ledger.is_complete:
@@ -131,12 +133,18 @@ class _Launch:
         refuse_mismatch(self._plan, found, where)
         return found
 
-    def _measured_plan(self) -> Plan:
-        backend, points = self._job.backend, len(self._grid)
-        if backend.shard_points and backend.kind != "auto" and not self._job.dry_run:
-            return replace(self._plan, segments=(Segment(0, points, backend.shard_points),))
-        sizing = measure(self._grid, self._outcomes, backend.shard_points)
+    def _new_plan(self) -> Plan:
+        """The plan, cut into shards of the size that was asked for, or else that was measured."""
+        if size := self._job.backend.shard_points:
+            return replace(self._plan, segments=(Segment(0, len(self._grid), size),))
+        sizing = measure(self._grid, self._outcomes)
         return replace(self._plan, segments=sizing.segments, seconds=round(sizing.seconds, 3))
+
+    def _estimated(self, plan: Plan) -> Plan:
+        """`plan` with its cost, where that is not known but needed."""
+        if plan.seconds or not (self._job.dry_run or self._job.backend.kind == "auto"):
+            return plan
+        return replace(plan, seconds=round(measure(self._grid, self._outcomes).seconds, 3))
 
     def _publish(self, plan: Plan) -> Plan:
         text = plan.to_json()

@@ -32,13 +32,11 @@ class Sizing:
     seconds: float
 
 
-def measure(grid: Grid, outcomes: Outcomes, shard_points: int | None) -> Sizing:
-    """Cut `grid` into shards that take seconds, or into shards of `shard_points`."""
+def measure(grid: Grid, outcomes: Outcomes) -> Sizing:
+    """Cut `grid` into shards that take seconds."""
     stretches = _stretches(grid)
     costs = _costs(grid, outcomes, stretches)
     seconds = sum(c * (last - first) for c, (first, last) in zip(costs, stretches, strict=True))
-    if shard_points:
-        return Sizing((Segment(0, len(grid), shard_points),), seconds)
     target = min(max(seconds / 64, _SHARD_S[0]), _SHARD_S[1])
     unit = _shared(grid.root)
     sized = [
