@@ -96,11 +96,16 @@ def hanging_once(points):
 
 
 def located(points):
-    """`tiny`, at 8 ms a point, and each node that computes leaves its name in $MARK."""
+    """`tiny`, at 4 ms a point; each node that computes leaves its name in $MARK, and the last seed
+    waits until three have."""
     import ray
 
-    (Path(os.environ["MARK"]) / ray.get_runtime_context().get_node_id()).touch()
-    time.sleep(0.008 * len(points["seed"]))
+    names = Path(os.environ["MARK"]) / "nodes"
+    names.mkdir(exist_ok=True)
+    (names / ray.get_runtime_context().get_node_id()).touch()
+    time.sleep(0.004 * len(points["seed"]))
+    while (points["seed"] == 19).any() and len(list(names.iterdir())) < 3:
+        time.sleep(0.1)
     return tiny(points)
 
 
