@@ -12,6 +12,8 @@ from typing import IO, Final
 from core.patterns import KERNELS
 from core.recorded import recorded_scenario
 from core.trace import InputError
+from sweep.errors import RefusedError
+from sweep.grid import Grid
 
 MAX_LINE: Final = 1 << 26
 MAX_TRACE_LINE: Final = 1 << 16
@@ -63,3 +65,12 @@ def read_workload(path: Path) -> str:
     text = "".join(f"{line}\n" for _, line in read_lines(path, MAX_TRACE_LINE))
     recorded_scenario(text, str(path), KERNELS[-1])
     return text
+
+
+def read_workloads(grid: Grid) -> dict[str, str]:
+    """The text of every recorded workload of a grid by its path; RefusedError if one is damaged."""
+    paths = {grid.fixed.get("path", ""), *grid.axes().get("path", ())} - {""}
+    try:
+        return {path: read_workload(Path(path)) for path in sorted(map(str, paths))}
+    except ValueError as error:
+        raise RefusedError(f"workload.path: {error}") from error

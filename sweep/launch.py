@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -17,7 +16,7 @@ from rich.console import Console
 from sweep.backends import KINDS, Backend, BackendConfig, RayLostError
 from sweep.errors import RefusedError
 from sweep.grid import Grid
-from sweep.inputs import read_workload
+from sweep.inputs import read_workloads
 from sweep.lease import Lease
 from sweep.ledger import Ledger
 from sweep.plan import Plan, Segment, refuse_mismatch
@@ -77,8 +76,9 @@ class _Launch:
     def __init__(self, grid: Grid, job: Job, outcomes: Outcomes | None, console: Console) -> None:
         if job.backend.kind not in KINDS:
             raise RefusedError(f"backend.kind={job.backend.kind}: choose one of {', '.join(KINDS)}")
-        recordings = _recordings(grid)
+        recordings = read_workloads(grid)
         self._start = time.monotonic()
+        self._start_s = 0.0
         self._job = job
         self._grid = grid
         self._console = console
@@ -118,8 +118,10 @@ class _Launch:
             return None
         done = self._store.get_json(DONE) or {}
         rows, failures = done.get("rows", 0), done.get("failures", 0)
-        text = f"{self._store.uri}: {rows:,} points, {failures:,} failed, compacted"
-        return _say(self._console, text, 1 if failures else 0)
+        _say(
+            self._console, f"{self._store.uri}: {rows:,} points, {failures:,} failed, compacted", 0
+        )
+        return self._code(failures)
 
     def _stored_plan(self) -> Plan | None:
         try:
@@ -178,21 +180,33 @@ class _Launch:
                 reporter.add(manifest)
                 if lease.lost:
                     raise RefusedError("another driver has taken this run over; it goes on there.")
+        self._start_s = round(backend.start_s, 3)
 
     def _finish(self, plan: Plan, ledger: Ledger) -> int:
         ledger.confirm()
         seconds = round(time.monotonic() - self._start, 3)
         if ledger.changed or self._store.get_json(DONE) is None:
             ledger.sweep_up()
+            times = {"seconds": seconds, "start_seconds": self._start_s}
             memory = {"driver_peak_rss": peak_rss(), "peak_rss": max(peak_rss(), ledger.peak_rss)}
-            self._store.put_json(DONE, ledger.summary() | {"seconds": seconds} | memory)
+            self._store.put_json(DONE, ledger.summary() | times | memory)
         text = f"{self._store.uri}: {plan.points:,} points, {ledger.failures:,} failed, {seconds} s"
-        _say(self._console, text, 0)
+        started = f", of which Ray took {self._start_s} s to start" if self._start_s else ""
+        _say(self._console, text + started, 0)
+        code = self._code(ledger.failures)
         if plan.name != "sweep":
             from sweep.results.telling import announce
 
             announce(self._store.uri, plan.name)
-        return 1 if ledger.failures else 0
+        return code
+
+    def _code(self, nr_failed: int) -> int:
+        """The exit code of a run that ended; points that failed are named."""
+        if not nr_failed:
+            return 0
+        from sweep.results.telling import failures
+
+        return _say(self._console, "\n".join(failures(self._store.uri)), 1)
 
 
 def _backend(config: BackendConfig) -> Backend:
@@ -203,15 +217,6 @@ def _backend(config: BackendConfig) -> Backend:
     from sweep.backends.ray_pool import RayBackend
 
     return RayBackend(config)
-
-
-def _recordings(grid: Grid) -> dict[str, str]:
-    """The text of every recorded workload by its path; RefusedError if it is none or damaged."""
-    paths = {grid.fixed.get("path", ""), *grid.axes().get("path", ())} - {""}
-    try:
-        return {path: read_workload(Path(path)) for path in sorted(map(str, paths))}
-    except ValueError as error:
-        raise RefusedError(f"workload.path: {error}") from error
 
 
 def _sha256(text: str) -> str:

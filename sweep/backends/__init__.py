@@ -27,5 +27,8 @@ class RayLostError(Exception):
 class Backend(Protocol):
     """One method, one contract, whichever machine computes."""
 
+    start_s: float
+    """Seconds that starting took before the first shard; 0 where there is nothing to start."""
+
     def run(self, work: Any, shards: Iterable[Shard]) -> Iterator[Any]:
         """Yield each shard's manifest once it is on disk, in any order."""

@@ -10,6 +10,8 @@ from sweep.store import Manifest
 class InlineBackend:
     """The serial twin of every other backend."""
 
+    start_s = 0.0
+
     def run(self, work: Work, shards: Iterable[Shard]) -> Iterator[Manifest]:
         for shard in shards:
             yield work.run(shard)

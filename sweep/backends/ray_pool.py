@@ -61,10 +61,13 @@ class RayBackend:
 
     def __init__(self, config: BackendConfig) -> None:
         self._config = config
+        self.start_s = 0.0
 
     def run(self, work: Work, shards: Iterable[Shard]) -> Iterator[Manifest]:
+        start = time.monotonic()
         with session(self._config, work.versions) as ray:
             ray.on_every_node(ray_worker.inspect, work)
+            self.start_s = time.monotonic() - start
             with ray.watched(f"What is done is kept; resume with: {work.plan.resume}"):
                 yield from _Pool(ray, work, iter(shards)).manifests()
 

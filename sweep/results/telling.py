@@ -1,5 +1,6 @@
-"""The named answer of a run, printed: its rows, then what they amount to."""
+"""What a finished run says: the answer to its experiment, and which points failed."""
 
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -9,10 +10,13 @@ from sweep.results import about
 from sweep.results.answers import ANSWERS, answer
 from sweep.results.columns import Format
 from sweep.results.runs import Run, open_run
-from sweep.results.tables import cell, say, write
+from sweep.results.tables import cell, clean, say, write
 
 MAX_TOLD: Final = 400
 """A finished run prints no more rows of its answer than this."""
+
+MAX_NAMED: Final = 3
+"""A run with failed points names no more of them than this."""
 
 
 def tell(run: Run, form: Format = Format.table, limit: int = 0) -> None:
@@ -50,5 +54,22 @@ def announce(uri: str, experiment: str) -> None:
         return
     run = open_run(uri)
     tell(run, limit=MAX_TOLD)
-    is_near = Path(uri) == Path("results").resolve() / run.name
-    say("", f"More: sweep-results report {run.name if is_near else uri} -o report.html")
+    say("", f"More: sweep-results report {_called(run)} -o report.html")
+
+
+def failures(uri: str) -> list[str]:
+    """The first failed points of a run with their reasons, and the command that lists them all."""
+    run = open_run(uri)
+    failed = run.scan().filter(pl.col("error").is_not_null()).select("point", "error")
+    first = failed.head(MAX_NAMED).collect(engine="streaming")
+    query = "SELECT point, error FROM results WHERE error IS NOT NULL"
+    return [
+        *(f"  point {point:,}: {clean(error)}" for point, error in first.iter_rows()),
+        f'All that failed: sweep-results sql {_called(run)} "{query}"',
+    ]
+
+
+def _called(run: Run) -> str:
+    """How a command names the run: briefly if it lies where commands look."""
+    is_near = Path(run.store.uri) == Path("results").resolve() / run.name
+    return run.name if is_near else shlex.quote(run.store.uri)

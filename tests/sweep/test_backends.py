@@ -34,12 +34,21 @@ def undisturbed(tmp_path_factory):
     return table_of(run_of(folder))
 
 
-def test_a_run_ends_with_every_point_and_the_one_bad_point_named(tmp_path, backend, undisturbed):
+def test_a_run_ends_with_every_point_and_the_one_bad_point_named(
+    tmp_path, backend, undisturbed, capsys
+):
     assert launch(GRID, job_of(tmp_path, backend), fussy) == 1
+    said = capsys.readouterr().err
+    assert "600 points, 1 failed" in said
+    # Seed 5, capacity 600: 5 x 60 + 600 - 553.
+    assert "point 347: ValueError: seed 5 and 600 do not go together" in said
+    assert f"sweep-results sql {run_of(tmp_path)} " in said
+    assert ("Ray took" in said) == (backend.kind == "ray_local")
     assert table_of(run_of(tmp_path)).equals(undisturbed)
     done = json.loads((run_of(tmp_path) / "done.json").read_text())
     assert (done["rows"], done["shards"], done["failures"]) == (600, 9, 1)
-    assert done["seconds"] > 0
+    assert done["seconds"] > done["start_seconds"]
+    assert (done["start_seconds"] > 0) == (backend.kind == "ray_local")
     assert done["peak_rss"] > 1 << 20
 
 
