@@ -200,7 +200,7 @@ REFUSED = {
     "foo=1,2": ("foo", "Groups: workload, caches, kernel"),
     "policy=kernel,opportunstic": ("opportunstic", "Did you mean opportunistic?"),
     "workload=glob(z*)": ("workload=glob(z*)", "axis is empty"),
-    "workload.alias_ratio=0,1.5": ("workload.alias_ratio=1.5", "between 0 and 1 ratio"),
+    "workload.alias_ratio=0,1.5": ("workload.alias_ratio=1.5", "between 0 and 1. It is a share"),
     "workload.alias_ratio=range(0,2,0.25)": ("workload.alias_ratio=1.75", "It is a share"),
     "workload.memslot_gib=1,1.001": ("workload.memslot_gib=1.001", "multiple of 0.001953125 GiB"),
     "workload.memslot_gib=1,0.001": ("workload.memslot_gib=0.001", "between 0.001953125 and"),
