@@ -134,7 +134,7 @@ def _started(config: BackendConfig) -> Iterator[Any]:
                 logging_level="error",
                 _node_ip_address="127.0.0.1",
                 _temp_dir=str(folder),
-                _system_config=HEALTH_CHECKS,
+                _system_config=dict(HEALTH_CHECKS),  # Ray adds its own
             )
             yield ray
         finally:

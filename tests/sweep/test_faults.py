@@ -172,7 +172,7 @@ def test_a_driver_killed_at_ten_random_moments_resumes_to_the_same_table(tmp_pat
     moments = random.Random(20260629)
     for number in range(10):
         backend, longest = (RAY, 4.0) if number % 3 == 0 else (INLINE, 1.5)
-        run = driver(tmp_path, "slow", backend)
+        run = driver(tmp_path, "slower", backend)  # ten tries are not enough to finish
         time.sleep(moments.uniform(0.2, longest))
         run.kill()
         run.communicate()
