@@ -101,10 +101,17 @@ class _Pool:
             self._fill()
             if all(task.stale for task in self._running.values()):
                 return
-            done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=_TICK_S)
-            for reference in done:
+            for reference in self._done():
                 if manifest := self._finish(reference):
                     yield manifest
+
+    def _done(self) -> list[Any]:
+        """What has ended, all of it at once: a call for each would be quadratic in the workers."""
+        some, rest = self._ray.wait(list(self._running), num_returns=1, timeout=_TICK_S)
+        if not some or not rest:
+            return list(some)
+        more, _ = self._ray.wait(rest, num_returns=len(rest), timeout=0)
+        return [*some, *more]
 
     def _fill(self) -> None:
         """Give every CPU one task: a shard takes seconds, so a queue would gain nothing."""
