@@ -124,7 +124,7 @@ def recorded_demand(splits: walk.Demand) -> Demand:
         breaks=NONE,
         nr_huge_sptes=huge,
         giant=np.flatnonzero(splits.level == 3),
-        nr_walked=int((splits.level == 2).sum() - (splits.created[splits.level == 2] == 0).sum()),
+        nr_walked=splits.nr_heads_2m,
         nr_enospc=splits.enospc,
         nr_unsplit=huge + added_2m - nr_splits,
         nonleaf=np.flatnonzero(splits.counts[:, FLUSH]),
@@ -270,8 +270,6 @@ def _parent_pages(slot: Mapping) -> int:
 
 def _further(table: Ints, lengths: Ints) -> int:
     """Tables of the second and later groups: where a table's longest head has n SPTEs, n - 1."""
-    if table.size == 0:
-        return 0
     starts = np.flatnonzero(np.diff(table, prepend=-1))
     return int((np.maximum.reduceat(lengths, starts) - 1).sum())
 

@@ -29,6 +29,7 @@ class Demand:
     level: Ints
     enospc: int
     walker_checks: int
+    nr_heads_2m: int  # 2M pages that the walk meets with something to split
     start: dict[str, int]
 
     @property
@@ -66,6 +67,7 @@ class _Walk:
     levels: list[Ints] = field(default_factory=list)
     enospc: int = 0
     walker_checks: int = 0
+    nr_heads_2m: int = 0
 
     def number(self, page: HugePage) -> int:
         if page not in self.pages:
@@ -104,6 +106,7 @@ class _Walk:
         first_is_one = bool(low < high and heads.index[low] == first and occupied[0])
         self.walker_checks += int(occupied.sum()) + (not first_is_one)
         active = np.flatnonzero(heads.left[part] > 0) + low
+        self.nr_heads_2m += active.size * (level == 2)
         done = self.split(heads, active, level)
         self.enospc += int(np.count_nonzero(heads.left[active] > done))
         heads.left[active] -= done
@@ -149,7 +152,7 @@ def demand_of(scenario: Scenario, kernel: str) -> Demand:
             walk.run(heads[level], level, first >> 9 * (level - 1), (end - 1) >> 9 * (level - 1))
     counts = np.concatenate([np.empty((0, len(COLUMNS)), np.int64), *walk.blocks])
     levels = np.concatenate([none, *walk.levels])
-    return Demand(counts, levels, walk.enospc, walk.walker_checks, start)
+    return Demand(counts, levels, walk.enospc, walk.walker_checks, walk.nr_heads_2m, start)
 
 
 def _start(sptes: Sptes, plain: Sptes, special: SpecialPages, ext: int) -> dict[str, int]:

@@ -154,3 +154,191 @@ def test_more_draws_than_expected_are_all_kept() -> None:
     clustered = drawn(11, ALIASED_2M, 0, 64 * 40, 0.01, "clustered")
     assert clustered.size % 64 == 0
     assert max(drawn(s, ALIASED_2M, 0, 640, 0.02, "clustered").size for s in range(200)) >= 128
+
+
+def test_1g_pages_of_eleven_roles_run_out_of_shadow_pages_inside() -> None:
+    # 5242 - 5 - 11 = 5226 as above: 11 at level 3, 5215 = 474 * 11 + 1 at level 2. So heads
+    # 474 .. 511 fail, 38 of them, and 11 * 512 - 5215 = 417 SPTEs of 2M are left.
+    demand = demand_of(
+        Workload(512, alias_ratio=1, alias_degree=11, distinct_role_ratio=1, ratio_1g=1)
+    )
+    assert (demand.nr_splits, demand.nr_unsplit, demand.nr_enospc) == (5226, 417, 38)
+    assert demand.giant.tolist() == list(range(11))
+
+
+# n_max = 524288 // 50 = 10485; two 1G pages of 22 views hang below 22 tables of level 3. So
+# 10485 - 5 - 22 = 10458 splits succeed.
+TWO_GIANTS = Workload(
+    1024, alias_ratio=1, alias_degree=22, distinct_role_ratio=1, ratio_1g=1, clear_chunk=100
+)
+
+
+def test_clearing_stops_inside_one_1g_page_and_leaves_the_next_whole() -> None:
+    # 22 at level 3, 10436 = 474 * 22 + 8 at level 2. 512 * 22 - 10436 = 828 of 2M and 22 of 1G are
+    # left. 38 2M heads lie in 8 words of 64 gfns each, the 1G head in 512 * 8.
+    demand = demand_of(TWO_GIANTS)
+    assert (demand.nr_splits, demand.nr_unsplit) == (10458, 828 + 22)
+    assert demand.nr_enospc == 38 * 8 + 512 * 8
+    assert demand.giant.tolist() == list(range(22))
+    # Calls of 100 pages: page 100 begins with split 22 + 100 * 22; page 500 is never split.
+    assert demand.breaks.tolist() == [2222, 4422, 6622, 8822]
+    # A 1G page takes 512 for its 2nd and 15th view, so do 474 2M pages; the 475th the 2nd alone.
+    assert (demand.desc_at.size, demand.desc_sum[-1]) == (2 * 475 + 1, 951 * 512)
+
+
+def test_enabling_splits_both_1g_pages_before_it_stops() -> None:
+    # 44 at level 3, 10414 = 473 * 22 + 8 at level 2: heads 473 .. 1023 fail, once each.
+    demand = demand_of(replace(TWO_GIANTS, clear_chunk=0))
+    assert (demand.nr_splits, demand.giant.size, demand.nr_enospc) == (10458, 44, 1024 - 473)
+    assert demand.nr_unsplit == 1024 * 22 - 10414
+
+
+def test_clearing_again_without_shadow_pages_meets_each_1g_page_once_a_word() -> None:
+    demand = demand_of(replace(TWO_GIANTS, rounds=3))
+    assert demand.nr_enospc == 38 * 8 + 512 * 8 + 2 * (2 * 512 * 8)
+    assert demand.nr_walked == 3 * 1024
+
+
+def test_nothing_is_linked_either_once_the_last_shadow_page_is_made() -> None:
+    # n_max = 64, 56 tables: 64 - 5 - 56 = 3 shadow pages, one a head, whose other 55 SPTEs link it.
+    # The third is made by split 2 * 56; its head keeps 55 SPTEs, three more heads keep 56.
+    demand = demand_of(Workload(6, alias_ratio=1, alias_degree=56))
+    assert (demand.nr_splits, demand.nr_created) == (2 * 56 + 1, 3)
+    assert (demand.nr_unsplit, demand.nr_enospc) == (55 + 3 * 56, 4)
+    assert demand.reuse.tolist() == [*range(1, 56), *range(57, 112)]
+    # parent_ptes of n SPTEs takes one more at n = 1, 14, 28, 42.
+    assert demand.desc_at.tolist() == [1, 14, 28, 42, 57, 70, 84, 98]
+
+
+@pytest.mark.parametrize(
+    ("size", "slots", "splits", "failing"),
+    [
+        # Each GiB that is begun has 11 tables of level 2.
+        # 2 GiB: 10485 - 5 - 22 = 10458 = 950 * 11 + 8: heads 950 .. 1023 fail.
+        (1024, 1, 10458, 74),
+        # 1.5 GiB: 393216 // 50 = 7864, 7864 - 5 - 22 = 7837 = 712 * 11 + 5: heads 712 .. 767 fail.
+        (768, 1, 7837, 56),
+        # Two memslots of 1 GiB are as 2 GiB; three: 15728 - 5 - 33 = 15690 = 1426 * 11 + 4.
+        (512, 2, 10458, 74),
+        (512, 3, 15690, 1536 - 1426),
+    ],
+)
+def test_each_gib_and_memslot_has_tables_of_its_own(
+    size: int, slots: int, splits: int, failing: int
+) -> None:
+    demand = demand_of(Workload(size, 1, 11, 1, nr_memslots=slots))
+    assert (demand.nr_splits, demand.nr_enospc) == (splits, failing)
+    assert demand.nr_unsplit == 11 * size * slots - splits
+
+
+# Seed 0 draws the second of three GiB for a 1G page, and no other; 100 pages follow.
+ONE_GIANT = Workload(1636, ratio_1g=0.3, rounds=3)
+
+
+def test_later_rounds_find_one_head_where_the_1g_page_was_split() -> None:
+    # 1636 + 1 splits, the 1G page first. Then the 512 2M heads of the block are empty: 1125 splits.
+    demand = demand_of(ONE_GIANT)
+    assert demand.nr_splits == 1637 + 1125 + 1125
+    assert demand.giant.tolist() == [0, 1637, 1637 + 1125]
+    assert demand.breaks.tolist() == demand.nonleaf.tolist() == [1637, 1637 + 1125]
+    assert demand.reuse.tolist() == [1637, 1637 + 1125]
+    assert demand.nr_walked == 3 * 1636
+
+
+def test_clearing_again_passes_over_what_the_1g_page_has_left_empty() -> None:
+    # The 1G page comes before page 512: pages up to 512 are as many splits from the start, later
+    # ones one more; in later rounds pages 512 .. 1023 are empty, so page p is split p - 511.
+    demand = demand_of(replace(ONE_GIANT, clear_chunk=100))
+    first = [100, 200, 300, 400, 500, *range(601, 1637, 100)]
+    again = [100, 200, 300, 400, 500, *[513] * 5, *range(1100 - 511, 1637 - 511, 100)]
+    starts = (1637, 1637 + 1125)
+    assert demand.breaks.tolist() == [
+        *first,
+        *(start + split for start in starts for split in (0, *again)),
+    ]
+    assert demand.giant.tolist() == [512, *(start + 512 for start in starts)]
+    assert demand.nonleaf.tolist() == [start + 512 for start in starts]
+
+
+def test_later_rounds_take_the_same_descriptors_at_the_same_pages() -> None:
+    demand = demand_of(Workload(4, alias_ratio=1, alias_degree=3, rounds=3))
+    # 12 splits a round, one descriptor at the second parent of each page, as above. Later rounds
+    # fill shadow pages without children again.
+    assert demand.desc_at.tolist() == [12 * r + at for r in range(3) for at in (1, 4, 7, 10)]
+    assert demand.reuse.tolist() == [12 * r + at for r in range(3) for at in range(12) if at % 3]
+
+
+def test_the_largest_descriptor_count_of_a_split() -> None:
+    assert demand_of(Workload(4)).max_desc == 0
+    assert demand_of(Workload(4, alias_ratio=1)).max_desc == 1
+    assert demand_of(Workload(4, alias_ratio=1, distinct_role_ratio=1)).max_desc == 512
+
+
+def test_every_memslot_begins_a_call_of_its_own_between_the_calls_that_clear() -> None:
+    demand = demand_of(Workload(250, nr_memslots=2, clear_chunk=100))
+    assert demand.breaks.tolist() == [100, 200, 250, 250 + 100, 250 + 200]
+
+
+@pytest.mark.parametrize("ratio_1g", [0, 1])
+def test_two_memslots_draw_what_the_halves_of_one_twice_as_large_draw(ratio_1g: float) -> None:
+    one = Workload(2048, 0.4, 5, 0.3, ratio_1g, seed=3, clear_chunk=512)
+    halves = demand_of(replace(one, nr_huge_pages=1024, nr_memslots=2))
+    for field in fields(Demand):
+        found, want = getattr(halves, field.name), getattr(demand_of(one), field.name)
+        assert np.array_equal(found, want), field.name
+    assert halves.reuse.size
+
+
+def test_shadow_pages_may_run_out_behind_heads_of_one_spte() -> None:
+    # Every 4th page has 94 views: 97 splits in 4 heads, 94 tables. 5242 - 5 - 94 = 5143 = 53 * 97
+    # + 2: two heads of one SPTE after 53 * 4 others; 512 - 214 fail.
+    demand = demand_of(Workload(512, 1 / 4, 94, 1, placement="periodic"))
+    assert (demand.nr_splits, demand.nr_enospc) == (5143, 512 - 214)
+    assert demand.nr_unsplit == 128 * 97 - 5143
+
+
+def test_shadow_pages_may_run_out_inside_a_head_of_1g() -> None:
+    # n_max = 2621440 // 50 = 52428, 51 tables: 52372 = 2 * 513 * 51 + 46 splits. The third 1G page
+    # keeps 5 of 51 SPTEs and has 512 2M pages of 46 views, the last seven stay whole.
+    demand = demand_of(replace(TWO_GIANTS, nr_huge_pages=5120, alias_degree=51))
+    assert (demand.nr_splits, demand.giant.size) == (52372, 2 * 51 + 46)
+    assert demand.nr_unsplit == 5 + 512 * 46 + 7 * 51
+    assert demand.nr_enospc == 512 * 8 + 8 * 512 + 7 * 512 * 8
+
+
+def test_later_rounds_leave_2m_pages_alone_of_1g_pages() -> None:
+    # Each later round splits the two views of the 1G page, which find their shadow pages.
+    demand = demand_of(Workload(512, 1, 2, 1, ratio_1g=1, rounds=3))
+    assert demand.nr_splits == 2 + 1024 + 2 + 2
+    assert demand.nonleaf.tolist() == demand.reuse.tolist() == [1026, 1027, 1028, 1029]
+    assert demand.desc_sum[-1] == 512 + 512 * 512
+
+
+def test_shadow_pages_may_run_out_inside_the_first_head() -> None:
+    # n_max = 64, 58 tables: one shadow page, so one split; no head is empty.
+    demand = demand_of(Workload(6, alias_ratio=1, alias_degree=58))
+    assert (demand.nr_splits, demand.nr_enospc, demand.nr_unsplit) == (1, 6, 6 * 58 - 1)
+
+
+def test_links_after_the_very_last_shadow_page_are_refused() -> None:
+    # As many shadow pages as heads: 64 - 5 - 56 = 3. The third head is begun and never emptied.
+    demand = demand_of(Workload(3, alias_ratio=1, alias_degree=56))
+    assert (demand.nr_splits, demand.nr_enospc, demand.nr_unsplit) == (2 * 56 + 1, 1, 55)
+
+
+def test_shadow_pages_may_run_out_just_before_a_head_of_1g() -> None:
+    # n_max = 566784 // 50 = 11335; 22 tables of level 3, and 22 of level 2 for 83 pages behind the
+    # 1G pages: 11286 = 513 * 22 splits. One 1G page is done, the other and 83 pages are untouched.
+    demand = demand_of(replace(TWO_GIANTS, nr_huge_pages=1024 + 83))
+    assert (demand.nr_splits, demand.giant.size) == (11286, 22)
+    assert demand.nr_unsplit == 22 + 83 * 22
+    assert demand.nr_enospc == 512 * 8 + 83 * 8
+
+
+def test_shadow_pages_may_run_out_just_behind_a_head_of_1g() -> None:
+    # n_max = 825856 // 50 = 16517, 32 tables of either level: 16448 = 513 * 32 + 32 splits. The
+    # second 1G page has just become 512 pages of 2M, the third and 77 pages are untouched.
+    demand = demand_of(replace(TWO_GIANTS, nr_huge_pages=1536 + 77, alias_degree=32))
+    assert (demand.nr_splits, demand.giant.size) == (16448, 2 * 32)
+    assert demand.nr_unsplit == 512 * 32 + 32 + 77 * 32
+    assert demand.nr_enospc == 512 * 8 + 512 * 8 + 77 * 8

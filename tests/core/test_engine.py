@@ -1,5 +1,6 @@
 """Oracle: a drawn point equals the reference, event by event. Derived: outcomes and their sums."""
 
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core import walk
 from core.constants import ENOSPC
-from core.demand import demand_of
+from core.demand import Demand, demand_of, recorded_demand
 from core.engine import outcomes, workload_of
 from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
@@ -63,6 +65,25 @@ def test_a_drawn_workload_is_split_as_the_reference_splits_it(
     nr_enospc = run.totals["enospc"] * (8 if workload.clear_chunk else 1)
     if not (workload.clear_chunk and workload.ratio_1g):  # a 1G page is visited 4096 times
         assert demand_of(workload).nr_enospc == nr_enospc
+
+
+@settings(max_examples=60)
+@given(WORKLOADS)
+def test_a_drawn_workload_demands_what_its_written_out_scenario_does(workload: Workload) -> None:
+    unbroken = replace(workload, clear_chunk=0)
+    drawn = demand_of(unbroken)
+    walked = walk.demand_of(parse_scenario(scenario(unbroken)), workload.kernel)
+    written = recorded_demand(walked)
+    for field in fields(Demand):
+        same = np.array_equal(getattr(drawn, field.name), getattr(written, field.name))
+        assert same, field.name
+
+
+def test_a_page_of_two_roles_is_write_protected_once_where_it_is_recorded_too() -> None:
+    # Two shadow pages of 512 entries, of one 2M page.
+    pages = Workload(3, alias_ratio=1, distinct_role_ratio=1)
+    walked = walk.demand_of(parse_scenario(scenario(pages)), pages.kernel)
+    assert recorded_demand(walked).nr_walked == demand_of(pages).nr_walked == 3
 
 
 @given(WORKLOADS, st.sampled_from(["kernel", "exact_demand", "opportunistic", "split_per_drop"]))
@@ -215,8 +236,9 @@ def test_a_point_names_the_workload_it_means() -> None:
     assert workload_of(point) == Workload(nr_huge_pages=32768, clear_chunk=512)
 
 
-def test_sizes_swept_together_equal_sizes_swept_alone() -> None:
-    values = {"alias_ratio": 0.1, "alias_degree": 3, "distinct_role_ratio": 0.5}
+@pytest.mark.parametrize("more", [{}, {"nr_memslots": 2}, {"rounds": 2}, {"ratio_1g": 0.5}])
+def test_sizes_swept_together_equal_sizes_swept_alone(more: dict[str, Any]) -> None:
+    values = {"alias_ratio": 0.1, "alias_degree": 3, "distinct_role_ratio": 0.5, **more}
     sizes = np.array([4.0, 0.5, 1.0, 3.25])
     together = outcomes(points(4, memslot_gib=sizes, **values))
     for i, size in enumerate(sizes.tolist()):

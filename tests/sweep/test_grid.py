@@ -157,6 +157,7 @@ def test_a_billion_points_take_two_kilobytes_and_any_of_them_is_at_hand() -> Non
         "alias_ratio": 1000,
         "desc_capacity": 1000,
     }
+    assert grid.axes()["seed"] == Range.of(0, 1000)  # and no list of its values
     # 987654321 = 987 * 10^6 + 654 * 10^3 + 321
     row = {n: c.item() for n, c in grid.columns(987654321, 987654322).items()}
     assert (row["seed"], row["alias_ratio"], row["desc_capacity"]) == (987, 0.654, 513 + 321)
@@ -206,6 +207,7 @@ def test_more_points_than_an_int64_can_number_are_refused() -> None:
     inner = Axis("seed", halves[1], rest("seed", "desc_min"))
     with pytest.raises(ValueError, match=r"9,223,372,036,854,775,808 points"):
         Grid(Axis("desc_min", halves[0], inner))
+    assert np.iinfo(np.int64).max == MAX_POINTS
     most = Grid(Axis("seed", Range.of(0, MAX_POINTS), rest("seed")))
     assert most.columns(MAX_POINTS - 1, MAX_POINTS)["seed"].tolist() == [MAX_POINTS - 1]
 
@@ -223,6 +225,10 @@ def test_more_points_than_an_int64_can_number_are_refused() -> None:
 def test_a_tree_that_is_no_grid_is_refused(tree: Node, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Grid(tree)
+
+
+def test_one_value_is_no_axis() -> None:
+    assert Grid(Axis("rounds", (2,), rest("rounds"))).axes() == {}
 
 
 @pytest.mark.parametrize(("first", "last"), [(-1, 0), (0, 2), (1, 0)])
