@@ -1,7 +1,6 @@
 """The batch system around the engine: what it costs, how it scales, what its driver holds."""
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.engine import row
+from bench.watch import own_peak_mib
 from core.engine import outcomes
 from core.parameters import PARAMETERS
 from sweep.backends import BackendConfig
@@ -70,7 +70,7 @@ def dispatch(points: int) -> dict[str, Any]:
             config = BackendConfig(kind="ray_local", num_cpus=2)
             for manifest in RayBackend(config).run(work, ledger.missing()):
                 ledger.add(manifest)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = own_peak_mib()
     return {"shards": ledger.shards, "peak_mib": peak, "plan_bytes": len(plan.to_json())}
 
 

@@ -3,7 +3,6 @@
 Every row is a dict: name, value, unit, goal (a string such as ">= 1000"), met.
 """
 
-import resource
 import statistics
 import subprocess
 import sys
@@ -68,12 +67,11 @@ def redraw() -> Demand:
 def peak_mib() -> float:
     """Peak memory of a process that answers the 24 TiB block and nothing else."""
     code = (
-        "import resource, numpy as np\n"
         "from bench.engine import CAPACITIES, LARGE\n"
         "from core.cost import Cost; from core.demand import demand_of\n"
         "from core.replay import replay\n"
         "replay(demand_of(LARGE), 'kernel', 513, CAPACITIES, 40, Cost())\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+        "from bench.watch import own_peak_mib; print(own_peak_mib())\n"
     )
     return float(
         subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
@@ -113,7 +111,6 @@ def main() -> None:
     for each in rows():
         print(f"{each['name']:60} {each['value']:14.2f} {each['unit']:14} goal {each['goal']:9} "
               f"{'met' if each['met'] else 'MISSED'}")  # fmt: skip
-    print(f"this process peaked at {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
 
 
 if __name__ == "__main__":

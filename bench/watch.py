@@ -1,9 +1,11 @@
 """Running one command: how long it takes and how much memory it needs, workers included."""
 
+import re
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -47,3 +49,10 @@ def _unshared(root: psutil.Process) -> int:
         except psutil.Error:
             continue
     return total
+
+
+def own_peak_mib() -> float:
+    """Peak memory of this process since it was started, in MiB. getrusage() would count what the
+    process that started it had in use."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024

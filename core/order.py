@@ -42,15 +42,18 @@ class Heads:
     """(g,) positions of the level-3 heads."""
 
     @cached_property
+    def _extra(self) -> Ints:
+        """(h + 1,) splits beyond one a head, before each listed head and in all."""
+        return np.concatenate([[0], np.cumsum(self.length - 1)])
+
+    @cached_property
     def starts(self) -> Ints:
         """(h,) the split with which each listed head begins."""
-        extra = self.length - 1
-        return self.at + np.cumsum(extra) - extra
+        return self.at + self._extra[:-1]
 
     def split_of(self, heads: Ints) -> Ints:
         """The split with which each of `heads` begins, were there no end to shadow pages."""
-        extra: Ints = np.concatenate([[0], np.cumsum(self.length - 1)])
-        return np.asarray(heads + extra[np.searchsorted(self.at, heads)])
+        return np.asarray(heads + self._extra[np.searchsorted(self.at, heads)])
 
     def splits_in(self, some: Ints) -> Ints:
         """All splits of `some` heads."""

@@ -125,8 +125,9 @@ def _replay(  # type: ignore[no-untyped-def]
     holds = np.zeros((limits.size, 3))
     short_at = stream.desc_at + (not rule.exact)
     met = _is_in(short_at, pages)
-    cuts = np.arange(stream.nr_splits) if rule.always else pages
-    cuts = stream.breaks if rule.together else np.sort(np.concatenate((stream.breaks, cuts)))
+    cuts = stream.breaks if rule.together else np.arange(stream.nr_splits) if rule.always else pages
+    if timed and stream.breaks.size and not rule.together:
+        cuts = np.sort(np.concatenate((stream.breaks, cuts)))
     most = np.max(np.diff(stream.desc_sum)) if short_at.size else 1
     first = 0
     while first < limits.size:
