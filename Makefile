@@ -49,4 +49,7 @@ bench: setup .venv/.bench  ## measure ourselves beside our peers, in under ten m
 reference: setup  ## write conf/README.md and results/README.md from the code
 	$(BIN)/python -m sweep.reference
 
-.PHONY: bench reference help setup sweep test quick check cov
+tutorial: setup  ## run the commands of conf/tutorial.md and write what they print
+	$(BIN)/python -m tests.results.tutorial
+
+.PHONY: tutorial bench reference help setup sweep test quick check cov

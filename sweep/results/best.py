@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from sweep.results.bounds import BOUNDS
 from sweep.results.columns import choices_in, parameters_in, unit
 
 PARETO: Final = ("nr_lock_drops", "hold_ns_p99", "standing_bytes")
@@ -114,8 +115,9 @@ def _comparable(by: Sequence[str], within: Sequence[Limit]) -> pl.Expr:
 
 
 def averaged(minimize: str, columns: Sequence[str]) -> list[str]:
-    """The outcomes that are averaged over the points of an alternative."""
-    return list(dict.fromkeys([minimize, *(c for c in (*PARETO, "full_bytes") if c in columns)]))
+    """The outcomes, and bounds of them, that are averaged over the points of an alternative."""
+    shown = (*PARETO, "full_bytes", *BOUNDS)
+    return list(dict.fromkeys([minimize, *(c for c in shown if c in columns)]))
 
 
 def regret(minimize: str, by: Sequence[str]) -> pl.Expr:

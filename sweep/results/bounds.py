@@ -14,6 +14,9 @@ A drop brings at most `object_capacity` pages, so fewer drops cannot do, however
 are cached.
 """
 
+BOUNDS: Final = ("unbounded_drops", "floor_drops", "optimum_drops")
+"""The columns that `with_bounds` adds."""
+
 
 def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
     """`results` and three bounds of `nr_lock_drops`, each in drops.

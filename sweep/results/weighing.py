@@ -55,10 +55,13 @@ def best(
     """Recommend cache sizes and a policy, with every alternative's regret and the Pareto front.
 
     Tables: recommended, alternatives, pareto. Draws (the seed) are averaged. Options that break a
-    limit in any point, or lack a point, are no alternatives. With --weights, one answer for a whole
+    limit in any point, or lack a point, are no alternatives. Beside lock drops stand their bounds:
+    caches that never run dry, the page caches alone, and the optimum for the same caches, if the
+    run has it (policy exact_opportunistic). With --weights, one answer for a whole
     fleet, with lock drops and bytes for each million VMs.
     """
     from sweep.results import best as b
+    from sweep.results.bounds import with_bounds
     from sweep.results.mix import fleet, read_mix
     from sweep.results.runs import SCHEMA
     from sweep.results.series import groups
@@ -73,7 +76,8 @@ def best(
     if weights:
         by_these, options = [], fleet(rows, read_mix(weights, rows), minimize, limits)
     else:
-        options = b.alternatives(rows, minimize, limits, by_these)
+        bounded = with_bounds(rows) if minimize == "nr_lock_drops" else rows
+        options = b.alternatives(bounded, minimize, limits, by_these)
     options = options.collect(engine="streaming").lazy()
     tables = {
         "recommended": b.recommended(options, by_these),

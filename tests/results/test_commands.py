@@ -222,6 +222,23 @@ def test_best_recommends_and_names_the_regret_of_the_others(cli, run):
     assert (row["desc_capacity"], row["nr_lock_drops"]) == (553, 16.5)
 
 
+def test_best_shows_the_bounds_beside_every_alternative(cli, run_dir):
+    # 512 shadow pages by 40 at a time: 13 drops whatever the descriptors. The optimum for 553 is
+    # what its exact_opportunistic row reaches.
+    drops = {"nr_lock_drops": [60, 15, 20, 14], "nr_sp_created": [512] * 4}
+    axes = {"desc_capacity": (513, 553), "policy": ("kernel", "exact_opportunistic")}
+    code, out, _ = cli("best", run_dir(axes, drops), "--format", "json", "--table", "alternatives")
+    assert code == 0
+    found = {
+        (row["desc_capacity"], row["policy"]): [
+            row[f"{b}_drops"] for b in ("unbounded", "floor", "optimum")
+        ]
+        for row in json.loads(out)
+    }
+    assert found[553, "kernel"] == [1, 13, 14]
+    assert found[513, "kernel"] == [1, 13, 15]
+
+
 def test_best_keeps_a_limit_or_says_what_is_wrong_with_it(cli, run):
     limit = "standing_bytes<=236KiB"
     (row,) = json.loads(cli("best", run, "--by", "seed", "--within", limit, "-f", "json")[1])
