@@ -22,15 +22,10 @@ def free(points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def test_a_shard_holds_whole_workloads() -> None:
-    sizing = measure(grid("desc_capacity", CAPACITIES), free, None)
+    sizing = measure(grid("desc_capacity", CAPACITIES), free)
     assert all(segment.size % len(CAPACITIES) == 0 for segment in sizing.segments)
 
 
 def test_axes_that_make_other_workloads_are_cut_anywhere() -> None:
-    sizing = measure(grid("seed", tuple(range(31))), free, None)
+    sizing = measure(grid("seed", tuple(range(31))), free)
     assert all(segment.size & (segment.size - 1) == 0 for segment in sizing.segments)
-
-
-def test_a_size_that_was_asked_for_is_kept() -> None:
-    sizing = measure(grid("desc_capacity", CAPACITIES), free, 100)
-    assert [segment.size for segment in sizing.segments] == [100]
