@@ -35,6 +35,9 @@ REMOTE_PATIENCE_S: Final = 60.0
 PARTS: Final = ".part-"
 """Parts of a shard that was cut up, until they are joined."""
 
+UNREADABLE: Final = (pa.ArrowException, OSError, ValueError)
+"""What pyarrow raises for files that are no whole Parquet; a name in one may not even be UTF-8."""
+
 _T = TypeVar("_T")
 
 
@@ -222,7 +225,7 @@ class Store:
             with where.open_input_file(path) as source:
                 size = source.size()
                 about, rows = _footer(source, name)
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             raise TornError(f"{name}: {_reason(error)}") from error
         found = (about.get("digest"), about.get("first"), about.get("last"), rows)
         wanted = (plan.digest, shard.first, shard.last, shard.last - shard.first)

@@ -15,7 +15,18 @@ from sweep.plan import Plan, Shard
 from sweep.results.compact import read_compacted
 from sweep.schema import checksum
 from sweep.shard import Engine, Outcomes, Work
-from sweep.store import DONE, PLAN, STAGED, TABLE, Manifest, Store, TornError, read_plan, shard_name
+from sweep.store import (
+    DONE,
+    PLAN,
+    STAGED,
+    TABLE,
+    UNREADABLE,
+    Manifest,
+    Store,
+    TornError,
+    read_plan,
+    shard_name,
+)
 
 _WINDOW: Final = 1 << 17
 _LOST: Final = "WorkerLost"
@@ -92,7 +103,7 @@ def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest |
         rows = work.store.read_rows(name)
     except (TornError, RefusedError) as error:
         return None, [f"{name}: {error}"]
-    except (pa.ArrowException, OSError) as error:
+    except UNREADABLE as error:
         return None, [f"{name}: {str(error).splitlines()[0]}"]
     problems = list(_rows(work.grid, rows, shard))
     if checksum(rows) != manifest.checksum:
@@ -135,7 +146,7 @@ def _compacted(work: Work, compacted: dict[str, Any], chosen: Any) -> Iterator[s
     for name, wanted in compacted["files"].items():
         try:
             rows = work.store.read_rows(name)
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             yield f"{name}: {str(error).splitlines()[0]}"
             continue
         if checksum(rows) != wanted:

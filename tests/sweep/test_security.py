@@ -43,6 +43,11 @@ def test_damaged_parquet_ends_in_an_error(tmp_path, at, noise):
     assert isinstance(checked(tmp_path, damaged), Exception)
 
 
+def test_a_column_whose_name_is_no_text_ends_in_an_error(tmp_path):
+    damaged = WHOLE.replace(b"engine", b"\x80ngine")
+    assert isinstance(checked(tmp_path, damaged), TornError | RefusedError)
+
+
 @given(st.binary(max_size=300))
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bytes_that_claim_to_be_parquet_end_in_an_error(tmp_path, noise):
