@@ -10,10 +10,10 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from core import walk
+from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
 from core.order import FILLED, NONE, OWN, Heads, Ints, heads_of, is_own, joined, role_draws
 from core.pages import ADDED, FLUSH
@@ -284,7 +284,7 @@ def _lists(degree: int, kernel: str, ext: int) -> tuple[Ints, NDArray[np.bool_]]
     return orders, np.array([takes_descriptor(entries, ext) for entries in range(degree + 1)])
 
 
-@njit(cache=True)
+@compiled
 def _splits_of(start, page, length, kind, orders, takes, key, limit):  # type: ignore[no-untyped-def]
     """Split every SPTE of the listed heads.
 

@@ -22,7 +22,7 @@ from core.machine import machine
 from core.outcome import ENGINES, OUTCOMES
 from core.parameters import BY_NAME
 from core.recorded import recorded_scenario
-from core.replay import EXACT, Replay, replay
+from core.replay import ALWAYS, EXACT, Replay, replay
 from core.workload import Workload
 
 Columns = Mapping[str, NDArray[Any]]
@@ -95,6 +95,22 @@ def outcomes(
                 for name, column in columns.items():
                     table[name][part] = np.broadcast_to(column, capacities.shape)[where]
     return table
+
+
+def steps(points: Columns, engine: str) -> float:
+    """About how many steps the loops behind `outcomes` take for `points`, rather too many."""
+    number = {name: column for name, column in points.items() if column.dtype.kind in "if"}
+    deep = (number["think_ns"] + number["timeslice_ns"] + number["ratio_1g"]).any()
+    if (
+        engine != "auto"
+        or deep
+        or points["path"].any()
+        or np.isin(points["policy"], [*ALWAYS]).any()
+    ):
+        return float("inf")
+    splits = number["memslot_gib"] * HUGE_PAGES_PER_GIB * number["nr_memslots"] * number["rounds"]
+    drawn = (number["alias_ratio"] > 0) * number["alias_degree"]
+    return float((splits * (drawn + 8 / number["object_capacity"])).sum())
 
 
 def _groups(points: Columns, names: Sequence[str], rows: Rows) -> Iterator[tuple[Values, Rows]]:

@@ -12,9 +12,9 @@ out terms that vanish geometrically with the number of refills (at most half a d
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import compiled
 from core.constants import SPTES_PER_PAGE
 from core.cost import Cost
 from core.replay import Replay
@@ -131,7 +131,7 @@ def _page_refills(pages: int, one: float, many: float, turn: NDArray[Any]) -> fl
     return (made + missing) / capacity + last_reuses
 
 
-@njit(cache=True)
+@compiled
 def _renewals(one, many, turn, limits):  # type: ignore[no-untyped-def]
     """Renewal masses of the descriptors taken, u(s) = sum over k of E[turn ** made; S_k = s].
 

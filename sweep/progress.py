@@ -1,13 +1,15 @@
 """How far a run is: a bar on a terminal, plain lines elsewhere, and facts for `status`."""
 
+import sys
 import time
 from types import TracebackType
-from typing import Any, Final, Self
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from sweep.store import Manifest
+from sweep.terminal import tell
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _LINE_S: Final = 10.0
 """Pause between two lines where there is no terminal."""
@@ -16,18 +18,15 @@ _LINE_S: Final = 10.0
 class Reporter:
     """Counts finished points and failures, and shows them while the `with` block runs."""
 
-    def __init__(self, console: Console, points: int, done: int, failures: int) -> None:
+    def __init__(self, points: int, done: int, failures: int) -> None:
         self.points = points
         self.done = done
         self.failures = failures
         self._before = done
         self._start = time.monotonic()
-        self._console = console
         self._last_line = self._start
-        self._bar = self._task = None
-        if console.is_terminal:
-            columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
-            self._bar = Progress(*columns, console=console, transient=True)
+        self._bar = _bar() if sys.stderr.isatty() else None
+        if self._bar:
             self._task = self._bar.add_task(self.line(), total=points, completed=done)
 
     def __enter__(self) -> Self:
@@ -49,11 +48,11 @@ class Reporter:
         self.done += manifest.last - manifest.first
         self.failures += manifest.failures
         now = time.monotonic()
-        if self._bar and self._task is not None:
+        if self._bar:
             self._bar.update(self._task, completed=self.done, description=self.line())
         elif now - self._last_line > _LINE_S:
             self._last_line = now
-            self._console.print(self.line(), soft_wrap=True, highlight=False)
+            tell(self.line())
 
     @property
     def rate(self) -> float:
@@ -77,3 +76,11 @@ class Reporter:
             f"{self.done:,} of {self.points:,} points, {self.rate:,.0f} points/s, {left}, "
             f"{self.failures:,} failed"
         )
+
+
+def _bar() -> "Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
+    return Progress(*columns, console=Console(stderr=True), transient=True)

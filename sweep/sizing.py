@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 
+from core.compiled import compile_all
 from sweep.grid import Axis, Choice, Grid, Node, size
 from sweep.plan import Segment
-from sweep.shard import Outcomes, evaluate
+from sweep.shard import Engine, Outcomes, evaluate
 from sweep.values import Range
 
 MAX_SHARD: Final = 1 << 17
@@ -34,6 +35,9 @@ class Sizing:
 
 def measure(grid: Grid, outcomes: Outcomes) -> Sizing:
     """Cut `grid` into shards that take seconds."""
+    if isinstance(outcomes, Engine) and outcomes.is_brief(grid):
+        return Sizing((Segment(0, len(grid), len(grid)),), _SHARD_S[0])
+    compile_all()
     stretches = _stretches(grid)
     costs = _costs(grid, outcomes, stretches)
     seconds = sum(c * (last - first) for c, (first, last) in zip(costs, stretches, strict=True))

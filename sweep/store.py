@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from sweep.checksum import checksum
 from sweep.errors import RefusedError
 from sweep.plan import Plan, Shard
-from sweep.schema import DICTIONARY, FLOATS, checksum, schema
+from sweep.schema import DICTIONARY, FLOATS, schema
 
 PLAN: Final = "plan.json"
 DONE: Final = "done.json"

@@ -6,10 +6,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sweep.checksum import checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.plan import Plan, Shard
-from sweep.schema import checksum
 from sweep.store import COMPACTED, DONE, PLAN, SHARD, TABLE, Store, encode, read_plan, shard_name
 
 ROWS: Final = 1 << 20

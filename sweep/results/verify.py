@@ -8,12 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from core.parameters import PARAMETERS
+from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
-from sweep.ledger import table_term
 from sweep.plan import Plan, Shard
 from sweep.results.compact import read_compacted
-from sweep.schema import checksum
 from sweep.shard import Engine, Outcomes, Work
 from sweep.store import (
     DONE,
@@ -68,7 +67,7 @@ def _shards(work: Work, chosen: Any) -> Iterator[str]:
     plan, store = work.plan, work.store
     files = store.files()
     expected = 0
-    terms, rows, failures = 0, 0, 0
+    total, rows, failures = added([]), 0, 0
     for shard in plan.shards():
         name = shard_name(shard, plan.points)
         expected += name in files
@@ -78,12 +77,12 @@ def _shards(work: Work, chosen: Any) -> Iterator[str]:
         manifest, problems = _shard(work, name, shard, chosen)
         yield from problems
         if manifest:
-            terms += table_term(manifest)
+            total = added([total, manifest.checksum])
             rows += shard.last - shard.first
             failures += manifest.failures
     if sum(n.endswith(".parquet") and not n.startswith((STAGED, TABLE)) for n in files) != expected:
         yield "there are Parquet files that are no shards of this run"
-    found = {"rows": rows, "failures": failures, "checksum": f"{terms % (1 << 256):064x}"}
+    found = {"rows": rows, "failures": failures, "checksum": total}
     yield from _done(store, found)
 
 
@@ -160,7 +159,8 @@ def _compacted(work: Work, compacted: dict[str, Any], chosen: Any) -> Iterator[s
             yield f"{name}: {problem}"
     if missing := int((~seen).sum()):
         yield f"{missing:,} points are missing"
-    yield from _done(work.store, {"rows": int(seen.sum()), "failures": failures})
+    found = {"rows": int(seen.sum()), "failures": failures}
+    yield from _done(work.store, found | {"checksum": added(compacted["files"].values())})
 
 
 def _scattered(work: Work, rows: pa.Table, chosen: Any) -> Iterator[str]:
