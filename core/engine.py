@@ -12,16 +12,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core import walk
 from core.constants import HUGE_PAGES_PER_GIB, SPTES_PER_PAGE
 from core.cost import Cost
-from core.demand import Demand, demand_of, has_prefixes, prefix, recorded_demand
+from core.demand import Demand, demand_of, has_prefixes, prefix
 from core.expected import expected, refusal
 from core.geometry import full_bytes, standing_bytes
 from core.machine import machine
 from core.outcome import ENGINES, OUTCOMES
 from core.parameters import BY_NAME
-from core.recorded import recorded_scenario
 from core.replay import ALWAYS, EXACT, Replay, replay
 from core.workload import Workload
 
@@ -171,6 +169,9 @@ def _recorded(values: Values, recordings: Mapping[str, str]) -> Demand:
 def _cached_recording(
     text: str, name: str, kernel: str, ext: int, distinct_role_ratio: float, seed: int
 ) -> Demand:
+    from core import walk
+    from core.recorded import recorded_demand, recorded_scenario
+
     scenario, _ = recorded_scenario(text, name, kernel, ext, distinct_role_ratio, seed)
     return recorded_demand(walk.demand_of(scenario, kernel))
 

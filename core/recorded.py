@@ -1,7 +1,13 @@
 """What a user has recorded, as a workload: the one door for text that `workload.path` names."""
 
+import numpy as np
+
+from core import walk
 from core.constants import PTE_LIST_EXT
+from core.demand import Demand
 from core.histogram import CAVEAT, TITLE, histogram_scenario
+from core.order import NONE
+from core.pages import ADDED, FLUSH
 from core.rebuild import scenario_of
 from core.recording import shadow_recording
 from core.scenario import Scenario
@@ -32,3 +38,25 @@ def recorded_scenario(
         return histogram_scenario(lines, name, distinct_role_ratio, seed, ext), [CAVEAT]
     recording = shadow_recording(parse_trace(lines, name))
     return scenario_of(recording, kernel, ext), recording.notes
+
+
+def recorded_demand(splits: walk.Demand) -> Demand:
+    """The demand of an explicit scenario, such as a recording: every split is listed there."""
+    nr_splits = len(splits.level)
+    taken = np.flatnonzero(splits.desc)
+    huge = splits.start["pages_2m"] + splits.start["pages_1g"]
+    added_2m = int(splits.counts[splits.level == 3, ADDED].sum())
+    return Demand(
+        nr_splits=nr_splits,
+        nr_paged=nr_splits,
+        reuse=np.flatnonzero(splits.created == 0),
+        desc_at=taken,
+        desc_sum=np.concatenate([[0], np.cumsum(splits.desc[taken])]),
+        breaks=NONE,
+        nr_huge_sptes=huge,
+        giant=np.flatnonzero(splits.level == 3),
+        nr_walked=splits.nr_heads_2m,
+        nr_enospc=splits.enospc,
+        nr_unsplit=huge + added_2m - nr_splits,
+        nonleaf=np.flatnonzero(splits.counts[:, FLUSH]),
+    )

@@ -30,6 +30,7 @@ class _Done(SystemExit):
 
 def main() -> None:
     """The `sweep` command. Ends with exit code 0, 1 (some points failed) or 2 (refused)."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no matrix is multiplied here
     register()
     try:
         _check_words(sys.argv[1:])

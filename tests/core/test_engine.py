@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from core import walk
 from core.constants import ENOSPC
-from core.demand import Demand, demand_of, recorded_demand
+from core.demand import Demand, demand_of
 from core.engine import outcomes, workload_of
 from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
+from core.recorded import recorded_demand
 from core.reference import run_reference
 from core.scenario import parse_scenario
 from core.story import attempts, story
