@@ -90,14 +90,17 @@ class _Launch:
         self._store = Store.open(job.results_dir, self._plan.run_name)
 
     def run(self) -> int:
-        plan = self._estimated(self._stored_plan() or self._new_plan())
+        stored = self._stored_plan()
         if self._job.dry_run:
+            plan = self._estimated(stored or self._new_plan())
             return _say(_estimate(plan, self._store, self._kind(plan, plan.points)), 0)
         if (code := self._compacted()) is not None:
             return code
         self._store.create()
-        reporter = Reporter(plan.points, 0, 0)
+        reporter = Reporter(self._plan.points, 0, 0)
         with Lease(self._store, lambda: reporter.facts()) as lease:
+            plan = self._estimated(stored or self._new_plan())
+            lease.settle()
             seconds = plan.seconds
             plan = self._stored_plan() or self._publish(plan)
             plan = replace(plan, seconds=plan.seconds or seconds)
