@@ -76,10 +76,12 @@ def _words(array: pa.Array) -> Words:
 def _texts(buffers: list[Any], start: int, rows: int) -> Words:
     ends = np.frombuffer(buffers[0], np.int32, rows + 1, start * 4)
     data = buffers[1].to_pybytes() if buffers[1] else b""
-    first, *_ = texts = [data[a:b] for a, b in pairwise(ends.tolist())]
-    if texts.count(first) == rows:
+    first = data[ends[0] : ends[1]]
+    same = (np.diff(ends) == len(first)).all()
+    if same and data[ends[0] : ends[-1]] == first * rows:
         return np.full(rows, _word(first), np.uint64)
-    return np.array(list(map(_word, texts)), np.uint64)
+    texts = (data[a:b] for a, b in pairwise(ends.tolist()))
+    return np.fromiter(map(_word, texts), np.uint64, rows)
 
 
 @lru_cache(1 << 12)

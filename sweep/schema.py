@@ -97,13 +97,13 @@ def _bits(flags: NDArray[Any]) -> pa.Buffer:
 
 def _texts(values: NDArray[Any], null: NDArray[Any] | None) -> list[pa.Buffer]:
     """Offsets and bytes of strings; of each different one only one Python object is made."""
-    if len(values) and (values == values[0]).all():
-        words, codes = values[:1], np.zeros(len(values), np.intp)
-    else:
-        words, codes = np.unique(values, return_inverse=True)
+    if null is None and len(values) and (values == values[0]).all():
+        word = str(values[0]).encode()
+        offsets = np.arange(len(values) + 1, dtype=np.int32) * np.int32(len(word))
+        return [pa.py_buffer(offsets), pa.py_buffer(word * len(values))]
+    words, codes = np.unique(values, return_inverse=True)
     encoded = np.array([word.encode() for word in words.tolist()] + [b""], object)
     codes = codes if null is None else np.where(null, len(words), codes)
-    text = b"".join(encoded[codes])
     lengths = np.array([len(word) for word in encoded], np.int32)[codes]
     offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
-    return [pa.py_buffer(offsets), pa.py_buffer(text)]
+    return [pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded[codes]))]
