@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.constants import HUGE_PAGES_PER_GIB, SPTES_PER_PAGE
+from core.constants import HUGE_PAGES_PER_GIB
 from core.cost import Cost
 from core.demand import Demand, demand_of, has_prefixes, prefix
 from core.expected import expected, refusal
@@ -212,15 +212,13 @@ def _foreseen(values: Values, group: Values, capacities: NDArray[np.int64]) -> V
     """Outcomes to expect, without a draw. Raises ValueError where they are not worked out."""
     cost = Cost(**{name: group[name] for name in COST})
     workload = workload_of(values)
-    rule = refusal(workload, group["policy"], group["object_capacity"])
-    rule = "workload.path must be empty" if values["path"] else rule
-    if cost.depends_on_time or group["desc_min"] < SPTES_PER_PAGE:
-        rule = "cost.think_ns and cost.timeslice_ns must be 0, caches.desc_min at least 512"
+    policy, desc_min, objects = (group[n] for n in ("policy", "desc_min", "object_capacity"))
+    rule = refusal(workload, policy, desc_min, int(capacities[-1]), objects)
+    if values["path"] or cost.depends_on_time:
+        rule = "workload.path must be empty, cost.think_ns and cost.timeslice_ns must be 0"
     if rule:
         raise ValueError(f"engine=expected: {rule}. engine=auto draws the workload instead.")
-    found = expected(workload, group["desc_min"], capacities, group["object_capacity"], cost)
-    pages = workload.nr_huge_pages * workload.nr_memslots
-    created = np.rint(pages * (1 + workload.alias_ratio * workload.distinct_role_ratio))
+    found, created = expected(workload, policy, desc_min, capacities, objects, cost)
     progress = {
         "nr_huge_sptes": found.nr_splits,
         "nr_splits_2m": found.nr_splits,
@@ -229,7 +227,8 @@ def _foreseen(values: Values, group: Values, capacities: NDArray[np.int64]) -> V
         "nr_tlb_flushes": found.nr_splits * (cost.flush == "f1"),
     }
     columns = progress | _caches(found, capacities, group, values)
-    return columns | _times(found, pages * cost.walk_ns(values["caller"])) | {"engine": "expected"}
+    walked = workload.nr_huge_pages * workload.nr_memslots
+    return columns | _times(found, walked * cost.walk_ns(values["caller"])) | {"engine": "expected"}
 
 
 def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:
