@@ -56,7 +56,7 @@ def scenario_of(recording: Recording, kernel: str, ext: int = k.PTE_LIST_EXT) ->
     `kernel` (`v6_1`, `v6_12`) says how its lists were walked. Raises InputError or ScenarioError if
     what was recorded cannot be a memslot.
     """
-    first = [a for a, r in zip(recording.attempts, recording.rounds, strict=True) if r == 0]
+    first = recording.first_round()
     if len(first) < len(recording.attempts):
         recording.notes.append(f"{recording.rounds[-1] + 1} rounds: the first is the workload")
     heads = _heads(recording, first)

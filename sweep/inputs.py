@@ -23,8 +23,9 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[tuple[int, str]]:
     """(line number from 1, line without its end) of a text file, gzip or not.
 
-    Raises InputError if it cannot be read, is truncated inside a line or a gzip stream, is not
-    UTF-8, or has a line of over `longest` or more than MAX_TEXT bytes.
+    Raises InputError if it cannot be read, is truncated inside a gzip stream or a line of a
+    recording (JSON that is cut shows itself), is not UTF-8, or has a line of over `longest` or more
+    than MAX_TEXT bytes.
     """
     number = 0
     try:
@@ -48,7 +49,7 @@ def _decoded(path: Path, number: int, raw: bytes, longest: int, left: int) -> st
         raise InputError(path, number, f"over {longest} bytes: no such line is that long")
     if left < 0:
         raise InputError(path, number, f"over {MAX_TEXT} bytes of text: split the file")
-    if not raw.endswith(b"\n"):
+    if longest == MAX_TRACE_LINE and not raw.endswith(b"\n"):
         raise InputError(path, number, "the last line has no end: the file is truncated")
     try:
         return raw.decode().rstrip("\r\n")
