@@ -1,5 +1,6 @@
 """Starting Ray on this machine, or joining a cluster. Loopback only, token-authenticated."""
 
+import json
 import os
 import secrets
 import shutil
@@ -203,13 +204,15 @@ def _keep_loopback(address: str) -> None:
 def _shipped(settings: Mapping[str, str]) -> dict[str, Any]:
     """A runtime environment with our code, some 100 KB, and the settings of a worker.
 
-    A job that was submitted with a working_dir has the code already.
+    A job that was submitted has the code already; what its own runtime environment sets, Ray
+    refuses to set twice.
     """
-    settings = dict(settings) | dict.fromkeys(_ONE_THREAD, "1")
-    environment: dict[str, Any] = {
-        "env_vars": {name: value for name, value in settings.items() if name not in os.environ}
-    }
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+    settings = {name: os.environ.get(name, value) for name, value in settings.items()}
+    settings |= dict.fromkeys(_ONE_THREAD, "1")
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "null"))
+    taken = (job or {}).get("runtime_env", {}).get("env_vars", {})
+    environment = {"env_vars": {n: value for n, value in settings.items() if n not in taken}}
+    if job:
         return environment
     packages = [package.__path__[0] for package in (core, sweep)]
     return environment | {"py_modules": packages, "excludes": ["__pycache__"]}

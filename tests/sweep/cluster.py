@@ -24,9 +24,12 @@ def free_port():
 
 
 class Cluster:
-    """The head and its nodes, one CPU each, with a token file and a folder of their own."""
+    """The head and its nodes, one CPU each, with a token file and a folder of their own.
 
-    def __init__(self, mark):
+    With `jobs`, the head also takes jobs, at the address of the same name.
+    """
+
+    def __init__(self, mark, jobs=False):
         self.folder = Path(tempfile.mkdtemp(prefix="ss-", dir="/tmp"))
         token = self.folder / "token"
         token.write_text(secrets.token_hex(32))
@@ -40,7 +43,12 @@ class Cluster:
         port = free_port()
         self.address = f"127.0.0.1:{port}"
         self.nodes = []
-        head = ["--head", f"--port={port}", "--include-dashboard=false"]
+        head = ["--head", f"--port={port}", f"--include-dashboard={jobs}"]
+        if jobs:
+            at, agent = free_port(), free_port()
+            self.jobs = f"http://127.0.0.1:{at}"
+            head += ["--dashboard-host=127.0.0.1", f"--dashboard-port={at}"]
+            head += [f"--dashboard-agent-listen-port={agent}"]
         self.start(*head, f"--temp-dir={self.folder}")
 
     def start(self, *options, wrap=(), environment=None):
