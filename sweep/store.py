@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from sweep.checksum import checksum
+from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.plan import Plan, Shard
 from sweep.schema import DICTIONARY, FLOATS, schema
@@ -235,8 +235,11 @@ class Store:
                 f"{self.uri}/{name} is a whole Parquet file, but not this shard of this run: "
                 f"(digest, first, last, rows) is {found}, should be {wanted}. Move it away."
             )
-        facts = (about["failures"], about["seconds"], size, about["checksum"])
-        return Manifest(shard.first, shard.last, *facts)
+        try:
+            failures, seconds = int(about["failures"]), float(about["seconds"])
+            return Manifest(*shard, failures, seconds, size, added([about["checksum"]]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TornError(f"{name}: its footer is incomplete ({error})") from error
 
     def read_rows(self, name: str) -> pa.Table:
         """All rows of a file, page checksums verified."""

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sweep.backends import BackendConfig
+from sweep.checksum import checksum
 from sweep.errors import RefusedError
 from sweep.launch import Job, launch
 from sweep.plan import Plan, Shard
@@ -18,6 +20,7 @@ from sweep.results.compact import compact
 from sweep.results.runs import scan
 from sweep.results.status import status
 from sweep.results.verify import verify
+from sweep.schema import schema
 from sweep.store import Store
 from tests.sweep.standins import fussy, seeds_by_capacities, tiny
 from tests.sweep.tables import table_of
@@ -193,6 +196,45 @@ def test_verify_finds_tampering_with_a_compacted_run(run):
     assert any("points are missing" in problem for problem in found)
     table.write_bytes(kept[:-9])
     assert any("table-000001" in problem for problem in problems(run))
+
+
+def test_compacting_does_not_hide_what_was_changed_before(run):
+    change_outcome(run)
+    with pytest.raises(RefusedError, match="was changed: sweep-results verify"):
+        compact(Store(str(run)), "desc_capacity", rows=150)
+    assert len(list(run.glob("shard-*"))) == 4
+    assert not (run / "compacted.json").exists()
+
+
+def test_a_compacted_file_rewritten_with_its_checksum_is_found_without_computing_again(run):
+    store = Store(str(run))
+    compact(store, "desc_capacity", rows=150)
+    name = "table-000001.parquet"
+    forged = with_column(store.read_rows(name), "nr_lock_drops", 7, 1).combine_chunks()
+    pq.write_table(forged, run / name)
+    listed = json.loads((run / "compacted.json").read_text())
+    listed["files"][name] = checksum(forged)
+    (run / "compacted.json").write_text(json.dumps(listed))
+    found = problems(run, sample=0)
+    assert len(found) == 1
+    assert found[0].startswith("done.json: checksum is")
+
+
+def test_a_run_cut_otherwise_has_the_same_checksum(run, tmp_path):
+    other = BackendConfig(kind="inline", shard_points=33)
+    assert launch(GRID, Job(results_dir=str(tmp_path / "other"), backend=other), fussy) == 1
+    again = next(tmp_path.glob("other/sweep-*"))
+    sums = [json.loads((r / "done.json").read_text())["checksum"] for r in (run, again)]
+    assert sums[0] == sums[1] == checksum(table_of(again))
+
+
+def test_a_shard_whose_footer_says_too_little_is_computed_again(run):
+    plan = Plan.from_json((run / "plan.json").read_text(), "plan.json")
+    footer = {"splitsweep": json.dumps({"digest": plan.digest, "first": 100, "last": 200})}
+    rows = table_of(run).slice(100, 100).cast(schema().with_metadata(footer))
+    pq.write_table(rows, run / "shard-100-200.parquet")
+    assert launch(GRID, Job(results_dir=str(run.parent), backend=INLINE), fussy) == 1
+    assert problems(run) == []
 
 
 def test_compacting_an_unfinished_run_is_refused(run):
