@@ -135,18 +135,31 @@ def cluster(tmp_path):
     started.close()
 
 
+NOTICED_S = 7.0
+"""About 3 s, on a machine that has other work, too; Ray by itself takes 12 s, or a minute."""
+
+
 @pytest.mark.ray
-def test_a_killed_node_is_made_up_for_and_a_late_one_is_used(tmp_path, cluster, undisturbed):
-    doomed = cluster.start()
+def test_a_killed_and_a_silent_node_are_noticed_and_made_up_for_and_a_late_one_is_used(
+    tmp_path, cluster, undisturbed
+):
+    killed, silent = map(cluster.ready, [cluster.launch(), cluster.launch()])
     backend = {"kind": "ray_cluster", "address": cluster.address, "shard_points": 50}
-    run = driver(tmp_path, "located", backend, cluster.environment)
-    wait_for(lambda: len(list(tmp_path.glob("nodes/*"))) == 2)
-    cluster.kill(doomed)
-    cluster.start()
+    with cluster.watched() as since:
+        since(3)
+        run = driver(tmp_path, "located", backend, cluster.environment)
+        wait_for(lambda: len(list(tmp_path.glob("nodes/*"))) == 3)
+        at = time.time()
+        cluster.kill(killed)
+        assert since(2) - at < NOTICED_S
+        at = time.time()
+        cluster.silence(silent)
+        assert since(1) - at < NOTICED_S
+        cluster.start()
     said = run.communicate(timeout=100)[1]
     assert run.returncode == 0, said
     assert table_of(run_of(tmp_path)).equals(undisturbed)
-    assert len(list((tmp_path / "nodes").iterdir())) == 3
+    assert len(list((tmp_path / "nodes").iterdir())) == 4
 
 
 @pytest.mark.ray
