@@ -105,7 +105,8 @@ class _Launch:
             plan = self._stored_plan() or self._publish(plan)
             plan = replace(plan, seconds=plan.seconds or seconds)
             ledger = Ledger(plan, self._store)
-            reporter = Reporter(plan.points, ledger.points, ledger.failures)
+            left = plan.nr_shards - ledger.shards
+            reporter = Reporter(plan.points, ledger.points, ledger.failures, left)
             if not ledger.is_complete:
                 self._compute(plan, ledger, reporter, lease)
             return self._finish(plan, ledger)

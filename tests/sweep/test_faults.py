@@ -13,6 +13,8 @@ import pytest
 
 from sweep.backends import BackendConfig
 from sweep.launch import Job, launch
+from sweep.results.status import status
+from sweep.store import Store
 from tests.sweep.cluster import Cluster
 from tests.sweep.standins import seeds_by_capacities, tiny
 from tests.sweep.tables import table_of
@@ -62,6 +64,10 @@ def test_a_driver_killed_half_way_resumes_to_the_same_table(tmp_path, backend, u
     wait_for(lambda: len(shards_in(tmp_path)) >= 10)
     first.kill()
     first.communicate()
+    facts = status(Store(str(run_of(tmp_path))))
+    assert (facts["state"], facts["eta_s"]) == ("stopped", None)
+    assert facts["writer"] == f"{os.uname().nodename}, process {first.pid}, which is gone"
+    assert facts["points_done"] == 50 * len(shards_in(tmp_path))
     kept = {p: p.stat().st_mtime_ns for p in shards_in(tmp_path)}
     assert 10 <= len(kept) < 40
     second = driver(tmp_path, "tiny", INLINE)

@@ -16,12 +16,13 @@ from sweep.checksum import checksum
 from sweep.errors import RefusedError
 from sweep.launch import Job, launch
 from sweep.plan import Plan, Shard
+from sweep.progress import Reporter
 from sweep.results.compact import compact
 from sweep.results.runs import scan
 from sweep.results.status import status
 from sweep.results.verify import verify
 from sweep.schema import schema
-from sweep.store import Store
+from sweep.store import Manifest, Store
 from tests.sweep.standins import fussy, seeds_by_capacities, tiny
 from tests.sweep.tables import table_of
 
@@ -257,15 +258,46 @@ def test_status_of_a_stopped_run_says_how_to_go_on(run):
     assert facts["resume"] == "sweep"
 
 
-@pytest.mark.parametrize(("age", "state"), [(1, "running"), (100, "silent")])
-def test_status_says_who_writes(run, age, state):
+@pytest.mark.parametrize(
+    ("age", "state", "writer", "eta_s"),
+    [(1, "running", "h, process 7", 3.5), (100, "silent", "h, process 7, which is silent", None)],
+)
+def test_status_says_who_writes_and_counts_what_is_on_disk(run, age, state, writer, eta_s):
     (run / "done.json").unlink()
-    lease = {"host": "h", "pid": 7, "at": time.time() - age, "points_done": 12, "eta_s": 3.5}
+    (run / "shard-100-200.parquet").unlink()
+    lease = {"host": "h", "pid": 7, "at": time.time() - age, "points_done": 12, "eta_s": 3.5,
+             "failures": 1}  # fmt: skip
     (run / "lease.json").write_text(json.dumps(lease))
     facts = status(Store(str(run)))
-    assert (facts["state"], facts["writer"]) == (state, "h, process 7")
-    assert (facts["points_done"], facts["eta_s"]) == (12, 3.5)
+    assert (facts["state"], facts["writer"], facts["eta_s"]) == (state, writer, eta_s)
+    assert (facts["points_done"], facts["shards_done"], facts["failures"]) == (300, 3, 1)
     assert facts["beat_s_ago"] >= age
+
+
+@pytest.mark.parametrize("text", ['{"at": null}', '{"at": [], "host": 7, "machine": {}}'])
+def test_status_bears_a_lease_that_is_nonsense(run, text):
+    (run / "done.json").unlink()
+    (run / "lease.json").write_text(text)
+    assert status(Store(str(run)))["state"] == "silent"
+
+
+def test_the_time_left_follows_shards_not_points():
+    # Three shards of 100 points each have come; three of one point, cut to take as long, have not.
+    start = time.monotonic()
+    reporter = Reporter(303, 0, 0, shards_left=6)
+    for first in (0, 100, 200):
+        time.sleep(0.1)
+        reporter.add(Manifest(first, first + 100, 0, 0.1, 1, "0"))
+    assert 0.3 <= reporter.eta_s <= 1.1 * (time.monotonic() - start)
+
+
+def test_the_last_shard_takes_as_long_as_a_shard_however_many_workers_there_are():
+    reporter = Reporter(101, 0, 0, shards_left=101)
+    for first in range(100):
+        reporter.add(Manifest(first, first + 1, 0, 5.0, 1, "0"))
+    assert 4.0 < reporter.eta_s <= 5.0
+    reporter.add(Manifest(100, 101, 0, 5.0, 1, "0"))
+    assert reporter.eta_s == 0.0
 
 
 def test_the_commands_answer_from_the_folder(run):
