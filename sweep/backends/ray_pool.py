@@ -23,7 +23,8 @@ _TRIES: Final = 3
 """Workers that one point may take with it before it becomes an error row."""
 
 _LOSSES: Final = 40
-"""Workers lost one after the other, with no shard done in between, that end the run."""
+"""Workers lost one after the other, with no shard done in between, that end the run, beside one
+for each CPU."""
 
 _PARTS: Final = 8
 _STRAGGLER: Final = (3.0, 4.0)
@@ -120,9 +121,8 @@ class _Pool:
         Ray itself fails the tasks of a node that was killed at once, but those of one that hangs or
         is cut off only after minutes, though it has noticed.
         """
-        gone = self._nodes.keys() - (nodes := self._session.nodes()).keys()
-        self._nodes = nodes
-        lost = [r for r, task in self._running.items() if task.node in gone]
+        self._nodes = nodes = self._session.nodes()
+        lost = [r for r, task in self._running.items() if task.node and task.node not in nodes]
         for task in map(self._running.pop, lost):
             if not task.stale:
                 self._lost(task, self._ray.exceptions.NodeDiedError("its node is gone"))
@@ -207,13 +207,17 @@ class _Pool:
     def _lost(self, task: Task, error: Exception) -> None:
         """A worker died: try again, with fewer points once that has happened twice."""
         errors = self._ray.exceptions
+        if isinstance(error, errors.TaskUnschedulableError):  # its node has just gone, or come
+            self._nodes.pop(task.node, None)
+            self._ready.append(task)
+            return
         self._losses += 1
-        if self._losses > _LOSSES:
-            raise RayLostError(f"no worker survives; the last {_LOSSES} died: {error}") from error
+        if self._losses > _LOSSES + sum(self._nodes.values()):  # a node takes all its workers along
+            raise RayLostError(f"no worker survives; {self._losses} died: {error}") from error
         if task.shard == task.whole and task.whole in self._splits and task.action == "compute":
             return  # its parts are on their way
         out_of_memory = isinstance(error, errors.OutOfMemoryError)
-        if not isinstance(error, errors.NodeDiedError | errors.TaskUnschedulableError):
+        if not isinstance(error, errors.NodeDiedError):
             task.tries += 1
         if task.action != "compute":
             self._ready.append(task)

@@ -48,11 +48,13 @@ class Cluster:
         self.folder = Path(tempfile.mkdtemp(prefix="ss-", dir="/tmp"))
         token = self.folder / "token"
         token.write_text(secrets.token_hex(32))
+        self.mark = mark
         self.environment = os.environ | {
             "MARK": str(mark),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_raylet_start_wait_time_s": "120",
             **{f"RAY_{name}": str(value) for name, value in HEALTH_CHECKS.items()},
         }
         port = free_port()
@@ -92,7 +94,7 @@ class Cluster:
     def ready(self, number):
         """`number`, once that node is up."""
         log = self.log(number)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while "Ray runtime started" not in log.read_text():
             assert self._popen[number].poll() is None, log.read_text()
             assert time.monotonic() < end, log.read_text()
