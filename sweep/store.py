@@ -1,6 +1,7 @@
 """The only writer of results: every file appears whole or not at all, here or on `s3://`."""
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -25,6 +26,7 @@ COMPACTED: Final = "compacted.json"
 SHARD: Final = "shard-"
 TABLE: Final = "table-"
 """How files of a compacted run begin, which `compacted.json` lists."""
+_TABLE_NAME: Final = re.compile(rf"{TABLE}\d{{6,12}}\.parquet")
 
 STAGED: Final = "."
 """Files that begin so are not finished; no reader looks at them."""
@@ -171,6 +173,18 @@ class Store:
             return None
         return data if isinstance(data, dict) else None
 
+    def compacted(self) -> dict[str, Any] | None:
+        """`by` and `files` (name to checksum) of a compacted run, or None.
+
+        RefusedError if a name is not that of a table, which could lie outside of the run.
+        """
+        if (found := self.get_json(COMPACTED)) is None:
+            return None
+        files = found.get("files")
+        if not isinstance(files, dict) or not all(map(_TABLE_NAME.fullmatch, files)):
+            raise RefusedError(f"{self.uri}/{COMPACTED} does not list tables of this run.")
+        return found
+
     def put_json(self, name: str, data: dict[str, Any]) -> None:
         self.put(name, (json.dumps(data, indent=1) + "\n").encode())
 
@@ -242,9 +256,10 @@ class Store:
             raise TornError(f"{name}: its footer is incomplete ({error})") from error
 
     def read_rows(self, name: str) -> pa.Table:
-        """All rows of a file, page checksums verified."""
+        """All rows of a file, page checksums verified; ForeignError if it has other columns."""
         where, path = self.file(name)
         with where.open_input_file(path) as source:
+            _footer(source, name)
             return pq.read_table(source, page_checksum_verification=True)
 
 

@@ -18,11 +18,6 @@ ROWS: Final = 1 << 20
 _PREFERRED: Final = ("desc_capacity", "memslot_gib", "alias_ratio", "policy")
 
 
-def read_compacted(store: Store) -> dict[str, Any] | None:
-    """`by` and `files` (name to checksum) of a compacted run, or None."""
-    return store.get_json(COMPACTED)
-
-
 def compact(store: Store, by: str = "", rows: int = ROWS) -> dict[str, Any]:
     """Rewrite a finished run as files of `rows` rows, sorted by the column `by`, then by point.
 
@@ -32,7 +27,7 @@ def compact(store: Store, by: str = "", rows: int = ROWS) -> dict[str, Any]:
     rows than it finished with.
     """
     plan = read_plan(store, PLAN)
-    found = read_compacted(store)
+    found = store.compacted()
     if not found:
         done = store.get_json(DONE)
         if done is None:

@@ -221,6 +221,25 @@ def test_a_compacted_file_rewritten_with_its_checksum_is_found_without_computing
     assert found[0].startswith("done.json: checksum is")
 
 
+def test_a_compacted_file_with_other_points_or_columns_is_a_problem_not_a_crash(run):
+    store = Store(str(run))
+    compact(store, "desc_capacity", rows=150)
+    name = "table-000001.parquet"
+    pq.write_table(with_column(store.read_rows(name), "point", 7, 1 << 40), run / name)
+    assert any("not of this grid" in problem for problem in problems(run))
+    pq.write_table(pa.table({"point": [1]}), run / name)
+    assert any("has other columns" in problem for problem in problems(run))
+
+
+@pytest.mark.parametrize("name", ["../other/table-000000.parquet", "/etc/passwd", "shard-0-1"])
+def test_a_compacted_run_cannot_name_files_outside_of_its_folder(run, name):
+    (run / "compacted.json").write_text(json.dumps({"by": "seed", "files": {name: "0" * 32}}))
+    with pytest.raises(RefusedError, match="does not list tables of this run"):
+        scan(str(run))
+    with pytest.raises(RefusedError, match="does not list tables of this run"):
+        problems(run)
+
+
 def test_a_run_cut_otherwise_has_the_same_checksum(run, tmp_path):
     other = BackendConfig(kind="inline", shard_points=33)
     assert launch(GRID, Job(results_dir=str(tmp_path / "other"), backend=other), fussy) == 1
