@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -43,6 +44,9 @@ def main() -> None:
         if error.code != 1:
             raise
         _refuse(_hints(sys.argv[1:]))
+    except KeyboardInterrupt:  # while configurations are composed; a run has its own words for it
+        sys.stderr.write("interrupted before anything ran.\n")
+        raise _Done(128 + signal.SIGINT) from None
 
 
 def _job(config: DictConfig) -> NoReturn:

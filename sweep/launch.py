@@ -22,7 +22,7 @@ from sweep.progress import Reporter
 from sweep.provenance import provenance, versions
 from sweep.shard import Engine, Outcomes, Work, peak_rss
 from sweep.sizing import BYTES_PER_POINT, measure
-from sweep.store import COMPACTED, DONE, PLAN, StorageError, Store
+from sweep.store import DONE, PLAN, StorageError, Store
 from sweep.terminal import tell
 
 INLINE_S: Final = 5.0
@@ -105,14 +105,15 @@ class _Launch:
             plan = self._stored_plan() or self._publish(plan)
             plan = replace(plan, seconds=plan.seconds or seconds)
             ledger = Ledger(plan, self._store)
-            reporter = Reporter(plan.points, ledger.points, ledger.failures)
+            left = plan.nr_shards - ledger.shards
+            reporter = Reporter(plan.points, ledger.points, ledger.failures, left)
             if not ledger.is_complete:
                 self._compute(plan, ledger, reporter, lease)
             return self._finish(plan, ledger)
 
     def _compacted(self) -> int | None:
         """The exit code of a run that has finished and was compacted; None for others."""
-        if self._store.get_json(COMPACTED) is None:
+        if self._store.compacted() is None:
             return None
         done = self._store.get_json(DONE) or {}
         rows, failures = done.get("rows", 0), done.get("failures", 0)

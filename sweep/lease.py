@@ -25,7 +25,7 @@ def _machine() -> str:
     return f"{os.uname().nodename}/{boot}/{Path('/proc/self/ns/pid').readlink()}"
 
 
-def _started(pid: int) -> str:
+def _started(pid: object) -> str:
     """When a process of this machine started, in clock ticks since boot; empty if it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -87,10 +87,11 @@ class Lease:
     def _wait_for_the_dead(self) -> None:
         """Return once nobody alive holds the lease; RefusedError if somebody does."""
         seen = self._store.get_json(LEASE)
-        if not seen or _is_dead(seen, self._me["machine"]):
+        if not seen or is_dead(seen):
             return
         end = time.monotonic() + STALE_S
-        while seen["machine"] != self._me["machine"] and time.monotonic() < end:
+        elsewhere = seen.get("machine") != self._me["machine"]
+        while elsewhere and time.monotonic() < end:
             time.sleep(1.0)
             now = self._store.get_json(LEASE)
             if not now:
@@ -98,7 +99,7 @@ class Lease:
             if now != seen:
                 break
         else:
-            if seen["machine"] != self._me["machine"]:
+            if elsewhere:
                 return
         raise RefusedError(_busy(self._store, seen))
 
@@ -121,11 +122,11 @@ class Lease:
                 continue
 
 
-def _is_dead(lease: dict[str, Any], machine: Any) -> bool:
+def is_dead(lease: dict[str, Any]) -> bool:
     """Whether the holder was a process of this machine that is gone."""
-    if lease.get("machine") != machine:
+    if lease.get("machine") != _machine():
         return False
-    return _started(int(lease["pid"])) != str(lease["started"])
+    return _started(lease.get("pid")) != str(lease.get("started"))
 
 
 def _busy(store: Store, lease: dict[str, Any] | None) -> str:

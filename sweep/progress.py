@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -14,14 +15,20 @@ if TYPE_CHECKING:
 _LINE_S: Final = 10.0
 """Pause between two lines where there is no terminal."""
 
+_RECENT: Final = 64
+"""Shards from whose arrival the time left is told."""
+
 
 class Reporter:
     """Counts finished points and failures, and shows them while the `with` block runs."""
 
-    def __init__(self, points: int, done: int, failures: int) -> None:
+    def __init__(self, points: int, done: int, failures: int, shards_left: int = 0) -> None:
         self.points = points
         self.done = done
         self.failures = failures
+        self._shards_left = shards_left
+        self._arrivals = deque([time.monotonic()], maxlen=_RECENT + 1)
+        self._longest_s = 0.0
         self._before = done
         self._start = time.monotonic()
         self._last_line = self._start
@@ -48,6 +55,9 @@ class Reporter:
         self.done += manifest.last - manifest.first
         self.failures += manifest.failures
         now = time.monotonic()
+        self._shards_left -= 1
+        self._arrivals.append(now)
+        self._longest_s = max(manifest.seconds, 0.9 * self._longest_s)
         if self._bar:
             self._bar.update(self._task, completed=self.done, description=self.line())
         elif now - self._last_line > _LINE_S:
@@ -59,10 +69,22 @@ class Reporter:
         """Points a second since this driver began."""
         return (self.done - self._before) / max(time.monotonic() - self._start, 1e-9)
 
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds left, if shards keep arriving as the last ones did.
+
+        Shards are cut to take equally long where points do not. The last ones still take as long as
+        one shard, however many workers there are.
+        """
+        if len(self._arrivals) < 2 or not self._shards_left:
+            return 0.0 if len(self._arrivals) > 1 else None
+        now = time.monotonic()
+        each = (now - self._arrivals[0]) / (len(self._arrivals) - 1)
+        return max(self._shards_left * each, self._longest_s - (now - self._arrivals[-1]))
+
     def facts(self) -> dict[str, Any]:
         """The same for machines."""
-        left = self.points - self.done
-        eta = round(left / self.rate, 1) if self.rate else None
+        eta = None if self.eta_s is None else round(self.eta_s, 1)
         return {
             "points": self.points, "points_done": self.done, "failures": self.failures,
             "points_per_s": round(self.rate, 1), "eta_s": eta,

@@ -11,7 +11,7 @@ import polars as pl
 
 from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
-from sweep.store import COMPACTED, DONE, PLAN, Store
+from sweep.store import DONE, PLAN, Store
 
 _TYPES: Final = {int: pl.Int64, float: pl.Float64, bool: pl.Boolean, str: pl.String}
 SCHEMA: Final = pl.Schema(
@@ -54,7 +54,7 @@ class Run:
     @cached_property
     def shards(self) -> list[str]:
         """Names of its finished shards, in point order; of its larger files if it was compacted."""
-        if compacted := self.store.get_json(COMPACTED):
+        if compacted := self.store.compacted():
             return list(compacted["files"])
         files = self.store.files()
         return sorted(f for f in files if f.startswith("shard-") and f.endswith(".parquet"))

@@ -12,7 +12,6 @@ from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.plan import Plan, Shard
-from sweep.results.compact import read_compacted
 from sweep.shard import Engine, Outcomes, Work
 from sweep.store import (
     DONE,
@@ -46,7 +45,7 @@ def verify(
     yield from _inputs(store, plan)
     work = Work(plan, store, outcomes or Engine(plan.engine, _recordings(store, plan)))
     chosen = np.random.default_rng(seed).integers(0, plan.points, min(sample, plan.points))
-    compacted = read_compacted(store)
+    compacted = store.compacted()
     check = _compacted(work, compacted, chosen) if compacted else _shards(work, chosen)
     yield from check
 
@@ -145,13 +144,16 @@ def _compacted(work: Work, compacted: dict[str, Any], chosen: Any) -> Iterator[s
     for name, wanted in compacted["files"].items():
         try:
             rows = work.store.read_rows(name)
-        except UNREADABLE as error:
+        except (*UNREADABLE, RefusedError) as error:
             yield f"{name}: {str(error).splitlines()[0]}"
             continue
         if checksum(rows) != wanted:
             yield f"{name}: outcomes are not those that were written"
         failures += len(rows) - rows.column("error").null_count
         points = rows.column("point").to_numpy()
+        if not ((points >= 0) & (points < len(seen))).all():
+            yield f"{name}: some of its points are not of this grid"
+            continue
         if len(np.unique(points)) != len(points) or seen[points].any():
             yield f"{name}: some of its points are there twice"
         seen[points] = True
