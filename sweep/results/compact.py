@@ -10,10 +10,24 @@ from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.plan import Plan, Shard
-from sweep.store import COMPACTED, DONE, PLAN, SHARD, TABLE, Store, encode, read_plan, shard_name
+from sweep.schema import COUNTS, DICTIONARY, schema
+from sweep.store import (
+    COMPACTED,
+    DONE,
+    PLAN,
+    SHARD,
+    TABLE,
+    WRITER,
+    Store,
+    encode,
+    read_plan,
+    shard_name,
+)
 
 ROWS: Final = 1 << 20
 """Rows of a file: some 500 MB in memory, 10-60 MB on disk."""
+
+ENCODING: Final = WRITER["column_encoding"] | dict.fromkeys(COUNTS, "DELTA_BINARY_PACKED")
 
 _PREFERRED: Final = ("desc_capacity", "memslot_gib", "alias_ratio", "policy")
 
@@ -84,13 +98,15 @@ def _pass(
             yield pa.concat_tables(held)
             held = []
     if sum(map(len, held)):
-        yield pa.concat_tables(held).sort_by([(by, "ascending"), ("point", "ascending")])
+        whole = pa.concat_tables(held).unify_dictionaries()
+        yield whole.sort_by([(by, "ascending"), ("point", "ascending")])
 
 
 def _selected(
     store: Store, plan: Plan, shard: Shard, by: str, values: Sequence[Any] | None
 ) -> pa.Table:
-    part = store.read_rows(shard_name(shard, plan.points))
+    words = [name for name in DICTIONARY if name != by]  # a tenth of the time for the texts
+    part = store.read_rows(shard_name(shard, plan.points), words)
     if values is None:
         return part
     wanted = pa.array(list(values), part.schema.field(by).type)
@@ -98,9 +114,10 @@ def _selected(
 
 
 def _write(store: Store, plan: Plan, name: str, rows: pa.Table) -> str:
-    rows = rows.combine_chunks()
+    rows = rows.cast(schema()).combine_chunks()
     digest = checksum(rows)
-    store.put(name, encode(rows, {"digest": plan.digest, "checksum": digest}, 1 << 17))
+    about = {"digest": plan.digest, "checksum": digest}
+    store.put(name, encode(rows, about, 1 << 17, column_encoding=ENCODING))
     return digest
 
 

@@ -52,10 +52,15 @@ class Run:
         return self.store.get_json(DONE)
 
     @cached_property
+    def compacted(self) -> dict[str, Any] | None:
+        """`files`, and the column `by` that sorts them; None unless the run was compacted."""
+        return self.store.compacted()
+
+    @cached_property
     def shards(self) -> list[str]:
         """Names of its finished shards, in point order; of its larger files if it was compacted."""
-        if compacted := self.store.compacted():
-            return list(compacted["files"])
+        if self.compacted:
+            return list(self.compacted["files"])
         files = self.store.files()
         return sorted(f for f in files if f.startswith("shard-") and f.endswith(".parquet"))
 
@@ -66,8 +71,13 @@ class Run:
         return f"{len(self.shards)} of {self.plan.get('shards', '?')} shards"
 
     def scan(self) -> pl.LazyFrame:
-        """All its rows so far, with its name in the column `run`."""
+        """All its rows so far, with its name in the column `run`.
+
+        Rows of a compacted run are known to be sorted, so grouping by that column hashes nothing.
+        """
         rows = self._scan() if self.shards else pl.LazyFrame(schema=SCHEMA)
+        if self.compacted:
+            rows = rows.set_sorted(self.compacted["by"])
         return rows.select(pl.lit(self.name).alias("run"), pl.all())
 
     def _scan(self) -> pl.LazyFrame:

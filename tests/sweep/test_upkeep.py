@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from core.outcome import OUTCOMES
 from sweep.backends import BackendConfig
 from sweep.checksum import checksum
 from sweep.errors import RefusedError
+from sweep.grid import Axis, Grid
 from sweep.launch import Job, launch
 from sweep.plan import Plan, Shard
 from sweep.progress import Reporter
@@ -177,6 +179,46 @@ def test_compacting_keeps_every_row_and_sorts_by_the_axis(run):
     assert rows["desc_capacity"].is_sorted()
     assert rows.sort("point").drop("run").to_dicts() == before
     assert problems(run) == []
+
+
+@pytest.mark.parametrize("by", ["desc_capacity", "seed"])
+def test_grouping_by_the_axis_that_a_run_is_sorted_by_hashes_nothing_and_is_right(run, by):
+    compact(Store(str(run)), by, rows=150)
+    assert scan(str(run)).collect()[by].flags["SORTED_ASC"]
+    # nr_lock_drops is 1000 x seed + capacity + its place; seeds are 0 to 7, capacities 553 to 602.
+    drops = pl.col("nr_lock_drops") - [o.name for o in OUTCOMES].index("nr_lock_drops")
+    groups = scan(str(run), str(run)).filter(pl.col("error").is_null()).group_by("desc_capacity")
+    rows = groups.agg(drops.mean(), pl.len()).sort("desc_capacity").collect(engine="streaming")
+    # Both copies count; seed 5 has no outcome at 600, so the seeds there have a mean of 23 / 7.
+    mean = {c: 3500 + c for c in range(553, 603)} | {600: 23 / 7 * 1000 + 600}
+    assert dict(rows.select("desc_capacity", "nr_lock_drops").rows()) == pytest.approx(mean)
+    assert rows["len"].to_list() == [14 if c == 600 else 16 for c in range(553, 603)]
+
+
+def test_compacting_sorts_by_words_as_by_numbers(tmp_path):
+    policies = ("opportunistic", "kernel", "exact_demand")
+    inner = seeds_by_capacities(2, 30)
+    fixed = {name: value for name, value in inner.fixed.items() if name != "policy"}
+    grid = Grid(Axis("policy", policies, inner.root), fixed)
+    assert launch(grid, Job(results_dir=str(tmp_path), backend=INLINE), tiny) == 0
+    run = next(tmp_path.glob("sweep-*"))
+    before = table_of(run).to_pylist()
+    assert compact(Store(str(run)), "policy", rows=100)["by"] == "policy"
+    rows = scan(str(run)).collect()
+    assert rows["policy"].to_list() == [p for p in sorted(policies) for _ in range(60)]
+    assert rows.sort("point").drop("run").to_dicts() == before
+    assert problems(run, outcomes=tiny) == []
+
+
+def test_a_compacted_run_is_in_files_that_are_read_fast(run):
+    compact(Store(str(run)), "desc_capacity", rows=150)
+    parquet = pq.ParquetFile(run / "table-000000.parquet")
+    columns = {
+        c["path_in_schema"]: c for c in parquet.metadata.to_dict()["row_groups"][0]["columns"]
+    }
+    assert "DELTA_BINARY_PACKED" in columns["nr_lock_drops"]["encodings"]
+    assert "RLE_DICTIONARY" in columns["desc_capacity"]["encodings"]
+    assert "BYTE_STREAM_SPLIT" in columns["total_ns"]["encodings"]
 
 
 def test_a_compacted_run_is_finished_and_compacting_again_changes_nothing(run, capsys):
