@@ -169,8 +169,8 @@ def _recorded(values: Values, recordings: Mapping[str, str]) -> Demand:
 def _cached_recording(
     text: str, name: str, kernel: str, ext: int, distinct_role_ratio: float, seed: int
 ) -> Demand:
-    from core import walk
-    from core.recorded import recorded_demand, recorded_scenario
+    from core.recording.workload import recorded_demand, recorded_scenario
+    from core.scenario import walk
 
     scenario, _ = recorded_scenario(text, name, kernel, ext, distinct_role_ratio, seed)
     return recorded_demand(walk.demand_of(scenario, kernel))

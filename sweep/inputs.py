@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from core.patterns import KERNELS
-from core.trace import InputError
+from core.recording.trace import InputError
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 
@@ -62,7 +62,7 @@ def read_workload(path: Path) -> str:
 
     Plain or gzip; what is wrong with it is told by file, line and rule.
     """
-    from core.recorded import recorded_scenario
+    from core.recording.workload import recorded_scenario
 
     text = "".join(f"{line}\n" for _, line in read_lines(path, MAX_TRACE_LINE))
     recorded_scenario(text, str(path), KERNELS[-1])

@@ -8,9 +8,9 @@ import numpy as np
 
 from core.compiled import compile_all
 from sweep.grid import Axis, Choice, Grid, Node, size
+from sweep.grid.values import Range
 from sweep.plan import Segment
 from sweep.shard import Engine, Outcomes, evaluate
-from sweep.values import Range
 
 MAX_SHARD: Final = 1 << 17
 """Points: 131,072 rows are 65 MB in memory and 2-10 MB in a file."""

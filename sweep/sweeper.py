@@ -14,8 +14,8 @@ from sweep.axes import check, listed, parameter, refuse_no_axis, swept
 from sweep.config import check_key
 from sweep.errors import RefusedError, suggestion
 from sweep.grid import Axis, Choice, Grid, Leaf, Node
+from sweep.grid.values import Values
 from sweep.resolved import refuse_other_settings, refuse_stale, value_of
-from sweep.values import Values
 
 _GROUP_AXES: Final = (*GROUPS, "experiment")
 _EXAMPLE: Final = "{caches.desc_capacity: [513, 553]}"

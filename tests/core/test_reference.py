@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.fastpath import fast_totals
 from core.reference import run_reference
 from core.scenario import parse_scenario
+from core.scenario.fastpath import fast_totals
 from tests.goldens import goldens, is_large
 
 SMALL = [g for g in goldens() if not is_large(g[0])]
@@ -90,7 +90,7 @@ def test_splits_go_first_then_last_and_down():
 
 
 def test_the_kernels_differ_where_the_odd_role_comes_early():
-    # domain.md section 7.9: 15 aliases, the odd role at position 1 or 14.
+    # 15 aliases, the odd role at position 1 or 14.
     drops = {
         (kernel, odd): run(kernel, runs=[[0, 1, 2, [7] * odd + [6] + [7] * (14 - odd)]]).totals[
             "lock_drops"

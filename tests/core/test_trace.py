@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.predict import predict
-from core.rebuild import scenario_of
 from core.recording import shadow_recording
+from core.recording.predict import predict
+from core.recording.rebuild import scenario_of
+from core.recording.trace import InputError, parse_trace
 from core.scenario import ScenarioError
-from core.trace import InputError, parse_trace
 
 DATA = Path(__file__).parents[1] / "data" / "traces"
 FTRACE = "{comm:>16}-{pid:<7} [000] {flags} {time:12.6f}: {event}"

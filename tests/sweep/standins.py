@@ -13,7 +13,7 @@ import numpy as np
 from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
 from sweep.grid import Axis, Grid, Leaf
-from sweep.values import Range
+from sweep.grid.values import Range
 
 
 def seeds_by_capacities(seeds, capacities, **fixed):

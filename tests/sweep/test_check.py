@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.trace import InputError
-from sweep.conform import read_goldens
+from core.recording.trace import InputError
+from sweep.check.goldens import read_goldens
 
 DATA = Path(__file__).parents[1] / "data"
 GOLDENS = DATA / "golden" / "public.jsonl.gz"

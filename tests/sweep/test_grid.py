@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.parameters import BY_NAME, PARAMETERS
 from sweep.grid import MAX_POINTS, Axis, Choice, Grid, Leaf, Node
-from sweep.values import Range
+from sweep.grid.values import Range
 
 DEFAULTS = {p.name: p.default for p in PARAMETERS}
 

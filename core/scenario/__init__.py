@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from core import constants as k
-from core.sptes import MAX_GFN, MAX_INDEX, Reader, ScenarioError, Sptes, expand
+from core.scenario.sptes import MAX_GFN, MAX_INDEX, Reader, ScenarioError, Sptes, expand
 
 MAX_NPAGES: Final = (1 << 31) - 1  # KVM_MEM_MAX_NR_PAGES
 MAX_OBJECTS: Final = 1 << 20

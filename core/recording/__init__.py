@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from core import constants as k
-from core.trace import Attempt, InputError, Trace
+from core.recording.trace import Attempt, InputError, Trace
 
 SHADOW_ONLY: Final = (k.EAGAIN, k.ENOSPC)
 BUSY: Final = -16

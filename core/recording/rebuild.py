@@ -11,8 +11,8 @@ from typing import Any, Final
 from core import constants as k
 from core.patterns import removal_order
 from core.recording import Recording, stretches
+from core.recording.trace import Attempt, InputError
 from core.scenario import Scenario, parse_scenario
-from core.trace import Attempt, InputError
 
 UNLIMITED: Final = 1 << 40
 

@@ -2,16 +2,15 @@
 
 import numpy as np
 
-from core import walk
 from core.constants import PTE_LIST_EXT
 from core.demand import Demand
-from core.histogram import CAVEAT, TITLE, histogram_scenario
 from core.order import NONE
-from core.pages import ADDED, FLUSH
-from core.rebuild import scenario_of
 from core.recording import shadow_recording
-from core.scenario import Scenario
-from core.trace import parse_trace
+from core.recording.histogram import CAVEAT, TITLE, histogram_scenario
+from core.recording.rebuild import scenario_of
+from core.recording.trace import parse_trace
+from core.scenario import Scenario, walk
+from core.scenario.pages import ADDED, FLUSH
 
 
 def recorded_scenario(
@@ -25,8 +24,8 @@ def recorded_scenario(
     """The workload in a trace (ftrace, trace-cmd, perf script) or in debugfs `mmu_rmaps_stat`.
 
     A trace knows its roles and places; a histogram does not, so that `distinct_role_ratio` and
-    `seed` draw them. `kernel` is `v6_1` or `v6_12`. Returns the scenario, of which `core.walk`'s
-    demand_of() makes what each split takes, and remarks for the user.
+    `seed` draw them. `kernel` is `v6_1` or `v6_12`. Returns the scenario, of which demand_of() in
+    `core.scenario.walk` makes what each split takes, and remarks for the user.
 
     Raises
     ------

@@ -13,9 +13,9 @@ import numpy as np
 
 from core import constants as k
 from core.recording import Recording
+from core.recording.trace import Attempt, Trace
 from core.scenario import Scenario
-from core.trace import Attempt, Trace
-from core.walk import Demand, demand_of
+from core.scenario.walk import Demand, demand_of
 
 SEARCH: int = 2000
 """Attempts that are looked at to find out how full warm caches were."""

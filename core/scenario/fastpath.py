@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.compiled import compiled
-from core.pages import ADDED, COLUMNS, LONGEST
 from core.reference import run_reference
 from core.scenario import Scenario
-from core.walk import Demand, demand_of
+from core.scenario.pages import ADDED, COLUMNS, LONGEST
+from core.scenario.walk import Demand, demand_of
 
 Ints = NDArray[np.int64]
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from core import constants as k
-from core.calibrate import Calibration, calibrate
-from core.predict import Prediction, predict
-from core.rebuild import UNLIMITED, scenario_of
 from core.recording import Recording, shadow_recording
+from core.recording.calibrate import Calibration, calibrate
+from core.recording.predict import Prediction, predict
+from core.recording.rebuild import UNLIMITED, scenario_of
+from core.recording.trace import Attempt, InputError, Trace, parse_trace
 from core.reference import Event, run_reference
 from core.scenario import Scenario, ScenarioError, parse_scenario
-from core.trace import Attempt, InputError, Trace, parse_trace
-from core.walk import demand_of
+from core.scenario.walk import demand_of
 from sweep.inputs import MAX_TRACE_LINE, read_lines
 
 SUFFIXES: Final = (".trace", ".trace.gz")
