@@ -77,7 +77,9 @@ def _golden_tables(report: "Report") -> None:
 
 Kernel = Annotated[
     str | None,
-    typer.Option(help="v6_1 (to 6.3) or v6_12 (from 6.4). Default: the .json says, else v6_12."),
+    typer.Option(
+        help="v6_1 (to 6.3) or v6_12 (from 6.4). Default: what the .json says, or what explains it."
+    ),
 ]
 Tasks = Annotated[
     list[str] | None,

@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from core import constants as k
+from core.patterns import KERNELS
 from core.recording import Recording, shadow_recording
 from core.recording.calibrate import Calibration, calibrate
 from core.recording.predict import Prediction, predict
@@ -109,8 +110,8 @@ def check_trace(path: Path, kernel: str | None = None, tasks: Collection[str] = 
     if described and kernel not in (None, described.kernel):
         rule = f"kernel {described.raw['kernel']!r} is {described.kernel}, not {kernel}"
         raise InputError(beside, 0, f"{rule}: leave --kernel out")
-    layout = kernel or (described.kernel if described else "v6_12")
-    found = rebuild(trace, layout, tasks)
+    told = kernel or (described.kernel if described else None)
+    layout, found = _explained(trace, [told] if told else KERNELS[::-1], tasks)
     recording, alone = found.recording, found.prediction
     attempts = recording.attempts
     counts = {
@@ -123,9 +124,22 @@ def check_trace(path: Path, kernel: str | None = None, tasks: Collection[str] = 
     }
     workload = described.check(recording.first_round(), counts) if described else None
     notes = recording.notes + alone.notes
+    if not told and layout != KERNELS[-1]:
+        notes.append(f"only {layout} explains it, so it is read as that; --kernel says otherwise")
     hidden = ("notes", "refills")
     alone_fields = {name: v for name, v in asdict(alone).items() if name not in hidden}
     return TraceReport(str(path), layout, counts, alone_fields, workload, notes)
+
+
+def _explained(trace: Trace, layouts: Sequence[str], tasks: Collection[str]) -> tuple[str, Rebuilt]:
+    """The first of `layouts` that explains a recording, or the first of all."""
+    first, *others = layouts
+    found = rebuild(trace, first, tasks)
+    for layout in others if found.prediction.first_difference else ():
+        other = rebuild(trace, layout, tasks)
+        if other.prediction.first_difference is None:
+            return layout, other
+    return first, found
 
 
 class _Description:

@@ -15,7 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.recording.trace import InputError
+from core.reference import run_reference
+from core.scenario import parse_scenario
 from sweep.check.goldens import read_goldens
+from tests.core.test_rebuild import written
+from tests.random_scenarios import GIB
 
 DATA = Path(__file__).parents[1] / "data"
 GOLDENS = DATA / "golden" / "public.jsonl.gz"
@@ -231,3 +235,20 @@ def test_a_golden_with_bytes_changed_is_read_or_refused_but_never_crashes(seed):
         file.flush()
         with suppress(InputError):
             assert all(golden.totals for golden in read_goldens(Path(file.name)))
+
+
+def test_a_recording_that_only_the_lists_of_6_1_explain_is_read_as_that(tmp_path):
+    # Two 1G views bring two SPTEs to a page that 13 2M views fill up to 15: its lists then differ.
+    slots = {"memslot": {"base_gfn": 0, "npages": GIB}, "desc_capacity": 553}
+    views = [
+        [0, 1, 3, [[7, 0], [5, 1]]],
+        [3 * 512, 1, 2, [[(7, 5)[i % 2], 20 + i] for i in range(13)]],
+    ]
+    scenario = parse_scenario({"id": "x", "n_max_mmu_pages": 1 << 30, "runs": views} | slots)
+    events = run_reference(scenario, "v6_1", 1 << 30).events
+    file = tmp_path / "mine.trace"
+    file.write_text("".join(f"{line}\n" for line in written(scenario, events)))
+    (found,) = json.loads(check("trace", file, "--json")[0])["each"]
+    assert found["kernel"] == "v6_1"
+    assert any("only v6_1 explains it" in note for note in found["notes"])
+    check("trace", file, "--kernel", "v6_12", code=1)
