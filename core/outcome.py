@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-MODEL_VERSION: Final = 1
+MODEL_VERSION: Final = 2
 """Raised whenever a number in an existing table would change."""
 
 ENGINES: Final = ("auto", "reference", "expected")
