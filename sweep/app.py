@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from sweep.backends import jit_cache
 from sweep.config import CONF, check_key, notes, options, register
 from sweep.errors import RefusedError, suggestion
+from sweep.pipes import ends_with_its_reader
 from sweep.provenance import versions
 
 _BASE: Final[dict[str, Any]] = {"version_base": None} if hydra_version.startswith("1.3.") else {}
@@ -29,6 +30,7 @@ class _Done(SystemExit):
     """The end of a run, with its exit code; Hydra's own exits mean that nothing was run."""
 
 
+@ends_with_its_reader
 def main() -> None:
     """The `sweep` command. Ends with exit code 0, 1 (some points failed) or 2 (refused)."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no matrix is multiplied here

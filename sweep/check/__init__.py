@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweep.pipes import ends_with_its_reader
+
 if TYPE_CHECKING:
     from sweep.check.goldens import Report
     from sweep.check.recordings import TraceReport
@@ -167,6 +169,7 @@ def calibrate_command(
     print(text, end="")
 
 
+@ends_with_its_reader
 def main() -> None:
     """Entry point. Turns bad input into exit code 2 and one message."""
     from core.recording.trace import InputError
