@@ -17,7 +17,7 @@ from core.recording.trace import Attempt, InputError, Trace, parse_trace
 from core.reference import Event, run_reference
 from core.scenario import Scenario, ScenarioError, parse_scenario
 from core.scenario.walk import demand_of
-from sweep.inputs import MAX_TRACE_LINE, read_lines
+from sweep.inputs import read_lines
 
 SUFFIXES: Final = (".trace", ".trace.gz")
 ACCESS: Final = {"RWX": 7, "RX": 5, "RW": 6, "R": 4, "X": 1}
@@ -59,7 +59,7 @@ def trace_files(paths: Iterable[Path]) -> list[Path]:
 
 def read_trace(path: Path) -> Trace:
     """A recording as users have it. Raises InputError."""
-    return parse_trace(read_lines(path, MAX_TRACE_LINE), str(path))
+    return parse_trace(read_lines(path, recorded=True), str(path))
 
 
 @dataclass(frozen=True)
