@@ -2,6 +2,7 @@
 error. Derived: closed forms, limits."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
@@ -11,7 +12,7 @@ import pytest
 from core.cost import Cost
 from core.demand import demand_of
 from core.expected import expected_drops
-from core.patterns import split_sequence
+from core.patterns import removal_order, takes_descriptor
 from core.replay import replay
 from core.workload import Workload
 from tests.core.test_engine import outcome
@@ -21,6 +22,17 @@ CAPACITIES = np.array([513, 514, 553, 600, 1024, 1025, 1026, 1537, 2065, 4609])
 Pages = dict[tuple[tuple[int, bool], ...], float]
 
 
+def splits_of(roles: tuple[int, ...], kernel: str, ext: int) -> Iterator[tuple[int, bool]]:
+    """What each split of a page takes: a new role fills a shadow page, another links it."""
+    links: Counter[int] = Counter()
+    for alias in removal_order(len(roles), kernel, ext):
+        role = roles[alias]
+        new = links[role] == 0
+        children = sum(count > 0 for count in links.values())  # SPTEs in each child's rmap
+        yield (512 if new else 1) * takes_descriptor(children if new else links[role], ext), new
+        links[role] += 1
+
+
 def page_chances(workload: Workload) -> Pages:
     """Each sequence of (descriptors, new shadow page) that splitting a page may be: its chance."""
     ratio, own = workload.alias_ratio, workload.distinct_role_ratio
@@ -28,9 +40,9 @@ def page_chances(workload: Workload) -> Pages:
     found[(0, True),] = 1 - ratio
     for draw in product((False, True), repeat=workload.alias_degree - 1):
         roles = (0, *(i * drawn for i, drawn in enumerate(draw, 1)))
-        splits = split_sequence(roles, workload.kernel, workload.pte_list_ext)
-        key = tuple(zip(splits.desc.tolist(), splits.created.tolist(), strict=True))
-        found[key] += ratio * float(np.prod([own if drawn else 1 - own for drawn in draw]))
+        found[tuple(splits_of(roles, workload.kernel, workload.pte_list_ext))] += ratio * float(
+            np.prod([own if drawn else 1 - own for drawn in draw])
+        )
     return {key: chance for key, chance in found.items() if chance}
 
 
