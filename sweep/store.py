@@ -32,6 +32,9 @@ STAGED: Final = "."
 """Files that begin so are not finished; no reader looks at them."""
 
 MAX_JSON_BYTES: Final = 4 << 20
+MAX_ROW_BYTES: Final = 4 << 10
+"""In memory; a row takes 500, or up to 2,500 with an error message of the longest kind."""
+
 REMOTE_PATIENCE_S: Final = 60.0
 """How long requests to a remote filesystem are repeated before the run stops."""
 
@@ -306,6 +309,12 @@ def _footer(source: Any, name: str) -> tuple[dict[str, Any], int]:
     found = parquet.schema_arrow
     if not found.remove_metadata().equals(schema().remove_metadata()):
         raise ForeignError(f"{name} has other columns than this run. Move it away.")
+    groups = map(parquet.metadata.row_group, range(parquet.num_row_groups))
+    size = sum(group.total_byte_size for group in groups)
+    if size > MAX_ROW_BYTES * (parquet.metadata.num_rows + 1000):
+        raise ForeignError(
+            f"{name} unfolds to {size:,} bytes, too many for its rows. Move it away."
+        )
     try:
         about = json.loads((found.metadata or {}).get(b"splitsweep", b"{}"))
     except ValueError:
