@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from hydra import __version__ as hydra_version
@@ -14,13 +15,17 @@ from hydra import main as hydra_main
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from sweep.backends import jit_cache
 from sweep.config import CONF, check_key, notes, options, register
 from sweep.errors import RefusedError, suggestion
 from sweep.pipes import ends_with_its_reader
 from sweep.provenance import versions
+from sweep.written import folders_in, folders_of, problems
 
 _BASE: Final[dict[str, Any]] = {"version_base": None} if hydra_version.startswith("1.3.") else {}
 """Today's defaults of Hydra; 1.4 has no others and warns if it is asked for them."""
@@ -35,17 +40,17 @@ def main() -> None:
     """The `sweep` command. Ends with exit code 0, 1 (some points failed) or 2 (refused)."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no matrix is multiplied here
     register()
+    shows_all = "HYDRA_FULL_ERROR" in os.environ
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it cannot compose, and we tell it
     try:
         _check_words(sys.argv[1:])
         hydra_main(config_path=str(CONF), config_name="config", **_BASE)(_job)()
     except RefusedError as error:
         _refuse(str(error))
-    except _Done:
-        raise
-    except SystemExit as error:
-        if error.code != 1:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        if shows_all:
             raise
-        _refuse(_hints(sys.argv[1:]))
+        _refuse(_uncomposed(error))
     except KeyboardInterrupt:  # while configurations are composed; a run has its own words for it
         sys.stderr.write("interrupted before anything ran.\n")
         raise _Done(128 + signal.SIGINT) from None
@@ -79,7 +84,7 @@ def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) ->
         backend=OmegaConf.to_object(config.backend),
         engine=config.engine.name,
         dry_run=config.dry_run,
-        config=settings | {"notes": _notes(sweep.blocks)},
+        config=settings | {"notes": _notes(sweep.blocks, folders_of(base))},
         overrides=tuple(arguments),
         resume=shlex.join(["sweep", *sys.argv[1:]]),
     )
@@ -108,8 +113,8 @@ def _name(blocks: Sequence[DictConfig]) -> str:
     return str(blocks[0].name or "+".join(asked)[:100] or "sweep")
 
 
-def _notes(blocks: Sequence[DictConfig]) -> dict[str, dict[str, str]]:
-    return {f"{group}={option}": notes(group, option) for group, option in _choices(blocks)}
+def _notes(blocks: Sequence[DictConfig], folders: Sequence[Path]) -> dict[str, dict[str, str]]:
+    return {f"{g}={option}": notes(g, option, folders) for g, option in _choices(blocks)}
 
 
 def _check_words(words: Sequence[str]) -> None:
@@ -119,6 +124,16 @@ def _check_words(words: Sequence[str]) -> None:
     for word in words:
         if found := re.match(r"(?:\+\+|\+|~)?([a-zA-Z_][\w./-]*)(?:@[\w.:]*)?=", word):
             check_key(found[1])
+
+
+def _uncomposed(error: Exception) -> str:
+    """Why Hydra could not compose the config: the file and line, or else what Hydra says."""
+    said = [str(error)] + [
+        str(e) for e in [error.__cause__] if isinstance(e, OmegaConfBaseException)
+    ]
+    inside = re.match(r"In '(\w+)/(.+?)'", said[0])
+    found = problems(folders_in(sys.argv[1:]), inside[1], inside[2]) if inside else []
+    return "\n".join(found or [*said, _hints(sys.argv[1:])]).strip()
 
 
 def _hints(words: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """The configuration: schemas made from `core.parameters`, where `conf/` is, and what files say."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import field, make_dataclass
 from enum import Enum
 from pathlib import Path
@@ -82,14 +82,20 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in CONF.glob(f"{group}/*.yaml"))
 
 
-def notes(group: str, option: str) -> dict[str, str]:
+def file_of(folders: Sequence[Path], group: str, option: str) -> Path | None:
+    """The file of a group option in the first of the config folders that has it, or None."""
+    paths = (folder / group / f"{option}.yaml" for folder in folders)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def notes(group: str, option: str, folders: Sequence[Path] = (CONF,)) -> dict[str, str]:
     """What the file of a group option says in its comments.
 
     `""` has the header, every other key is a leaf with the comment beside its value: units, source
-    and mark ([verified], [derived], [assumption]). Empty if the option is no file of `CONF`.
+    and mark ([verified], [derived], [assumption]). Empty if the option is no file of `folders`.
     """
-    path = CONF / group / f"{option}.yaml"
-    lines = path.read_text().splitlines() if path.is_file() else []
+    path = file_of(folders, group, option)
+    lines = path.read_text(errors="replace").splitlines() if path else []
     header = [line.lstrip("# ") for line in lines if re.match(r"#(?! @)", line)]
     return {"": " ".join(header), **dict(_beside(lines))} if lines else {}
 

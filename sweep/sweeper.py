@@ -16,6 +16,7 @@ from sweep.errors import RefusedError, suggestion
 from sweep.grid import Axis, Choice, Grid, Leaf, Node
 from sweep.grid.values import Values
 from sweep.resolved import refuse_other_settings, refuse_stale, value_of
+from sweep.written import folders_of, refuse_wrong_files
 
 _GROUP_AXES: Final = (*GROUPS, "experiment")
 _EXAMPLE: Final = "{caches.desc_capacity: [513, 553]}"
@@ -88,7 +89,8 @@ class Sweep:
         return GroupAxis(override.get_key_element(), self._known(key, options, override.input_line))
 
     def _known(self, key: str, options: tuple[str, ...], written: str | None) -> tuple[str, ...]:
-        known = self._loader.get_group_options(key)
+        own = (path.stem for f in folders_of(self._base) for path in (f / key).glob("*.yaml"))
+        known = sorted({*self._loader.get_group_options(key), *own})
         if not options:
             raise RefusedError(f"{written}: the axis is empty. {key} has {', '.join(known)}.")
         for option in options:
@@ -114,6 +116,7 @@ class Sweep:
     def _block(self, chosen: tuple[str, ...], names: tuple[str, ...]) -> Node:
         config = self._compose(chosen)
         self.blocks.append(config)
+        refuse_wrong_files(config)
         refuse_stale(config, names)
         return Leaf({p.name: value_of(config, p.key) for p in PARAMETERS if p.name not in names})
 
