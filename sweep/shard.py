@@ -1,6 +1,8 @@
 """One shard, as a plain function: columns of the grid in, a table out, a bad point isolated."""
 
+import os
 import resource
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,8 +14,10 @@ from numpy.typing import NDArray
 
 from core.compiled import PATIENCE, interpreted
 from core.outcome import OUTCOMES
+from sweep.backends import jit_cache
 from sweep.grid import Grid
 from sweep.plan import Plan, Shard
+from sweep.provenance import versions
 from sweep.schema import table
 from sweep.store import Manifest, Store, shard_name
 
@@ -57,6 +61,8 @@ class Engine:
     recordings: Mapping[str, str]
 
     def __call__(self, points: Mapping[str, NDArray[Any]]) -> Columns:
+        if "numba" not in sys.modules:
+            os.environ.update(jit_cache.settings(versions()) | os.environ)
         from core.engine import outcomes, steps
 
         with interpreted(steps(points, self.name)):

@@ -8,7 +8,8 @@ from typing import Any, Final
 import polars as pl
 
 from sweep.results import questions as q
-from sweep.results.seed import TOLERANCE, seed_question, seed_sentences
+from sweep.results.bounds import with_optimum
+from sweep.results.seed import TOLERANCE, seed_bounds, seed_question, seed_sentences
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,13 @@ def answer(name: str, results: pl.LazyFrame) -> Answer:
     usable = results.filter(pl.col("error").is_null())
     if lacking := _lacking(name, usable):
         return Answer(pl.DataFrame(), [f"This run cannot answer: it lacks {lacking}."])
+    if name in COMPARED:
+        usable = with_optimum(usable, COMPARED[name])
     rows = table(usable).collect(engine="streaming")
-    return Answer(rows, sentences(rows) if rows.height else ["No point of it has an outcome yet."])
+    if rows.is_empty():
+        return Answer(rows, ["No point of it has an outcome yet."])
+    more = seed_bounds(usable, rows) if name == "seed_question" else []
+    return Answer(rows, sentences(rows) + more)
 
 
 def _lacking(name: str, usable: pl.LazyFrame) -> str:
@@ -73,6 +79,8 @@ def _top_up_sentences(rows: pl.DataFrame) -> list[str]:
 def _where(case: Mapping[str, Any]) -> str:
     names = [c for c in case if not c.endswith(("_drops", "_percent"))]
     drops = f"from {case['usual_drops']:,.0f} to {case['other_drops']:,.0f} lock drops"
+    if case["optimum_drops"] is not None:
+        drops += f" ({case['optimum_drops']:,.0f} at best)"
     return f"{drops} at " + ", ".join(f"{c} {case[c]:g}" for c in names)
 
 
@@ -114,9 +122,9 @@ def _flush_sentences(rows: pl.DataFrame) -> list[str]:
     return [
         f"With {worst['running_vcpus']} running vCPUs f1 holds mmu_lock {worst['f1_ms']:,.0f} ms "
         f"where f0 holds it {worst['f0_ms']:,.0f} ms ({worst['f1_percent']:+,.0f} %, modelled).",
-        f"f2 {'costs the same as' if same else 'differs from'} f0 everywhere in this run.",
         f"Its lock drops differ from those of f0 by at most {drops:,} in a case: "
         + ("no cache size wins the flushes back." if drops == 0 else "see the table."),
+        f"f2 {'costs the same as' if same else 'differs from'} f0 everywhere in this run.",
     ]
 
 
@@ -134,7 +142,7 @@ def _clear_sentences(rows: pl.DataFrame) -> list[str]:
 
 def _enospc_sentences(rows: pl.DataFrame) -> list[str]:
     said = []
-    for part in rows.partition_by("distinct_role_ratio", maintain_order=True):
+    for part in reversed(rows.partition_by("distinct_role_ratio", maintain_order=True)):
         role, hit = part["distinct_role_ratio"][0], part.drop_nulls("first_degree")
         if hit.is_empty():
             most = part.select(pl.max("largest_degree")).item()
@@ -185,6 +193,16 @@ def _fleet_sentences(rows: pl.DataFrame) -> list[str]:
         f"{_more(best['nr_lock_drops'], ours['nr_lock_drops'])}.",
     ]
 
+
+COMPARED: Final[Mapping[str, pl.Expr | None]] = {
+    "is_553_right": pl.col("desc_capacity") == 553,
+    "is_40_right": pl.col("desc_capacity") == 553,
+    "is_exact_counting_worth_it": None,
+    "opportunistic_top_up": None,
+    "ext_2_or_14": pl.col("pte_list_ext") == 14,
+    "fleet_bytes": None,
+}
+"""Answers that compare capacities or policies: the rows whose optimum they show, None for all."""
 
 Table = Callable[[pl.LazyFrame], pl.LazyFrame]
 Sentences = Callable[[pl.DataFrame], list[str]]

@@ -1,12 +1,19 @@
 """What no capacity and no policy can beat, beside each row."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
+from core.parameters import PARAMETERS
 from sweep.results.columns import parameters_in
+from sweep.shard import Engine, evaluate
 
 CREATED: Final = pl.col("nr_sp_created")
+UNBOUNDED: Final = (CREATED > 0).cast(pl.Int64)
+"""Lock drops if caches never ran dry: the one that fills them, if anything is split at all."""
+
 FLOOR: Final = (CREATED + pl.col("object_capacity") - 1) // pl.col("object_capacity")
 """Lock drops that the page caches cost alone: ceil(shadow pages made / object_capacity).
 
@@ -17,6 +24,11 @@ are cached.
 BOUNDS: Final = ("unbounded_drops", "floor_drops", "optimum_drops")
 """The columns that `with_bounds` adds."""
 
+BEST_POLICY: Final = "exact_opportunistic"
+MAX_ROWS: Final = 50_000
+MAX_SPTES: Final = 100_000_000
+"""Optima are computed for no more rows, and huge SPTEs of workloads, than this: a second or two."""
+
 
 def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
     """`results` and three bounds of `nr_lock_drops`, each in drops.
@@ -25,13 +37,68 @@ def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
     alone. `optimum_drops`: the fewest that any policy reaches with the row's own caches, which is
     what `exact_opportunistic` does; null unless the run has that row.
     """
-    columns = results.collect_schema().names()
-    same = [name for name in parameters_in(columns) if name != "policy"]
+    same = _caches_and_workload(results)
     optimum = (
-        results.filter(pl.col("policy") == "exact_opportunistic")
+        results.filter(pl.col("policy") == BEST_POLICY)
         .group_by(same)
         .agg(pl.col("nr_lock_drops").min().alias("optimum_drops"))
     )
     return results.with_columns(
-        (CREATED > 0).cast(pl.Int64).alias("unbounded_drops"), FLOOR.alias("floor_drops")
+        UNBOUNDED.alias("unbounded_drops"), FLOOR.alias("floor_drops")
     ).join(optimum, on=same, how="left", maintain_order="left", nulls_equal=True)
+
+
+def _caches_and_workload(results: pl.LazyFrame) -> list[str]:
+    return [n for n in parameters_in(results.collect_schema().names()) if n != "policy"]
+
+
+def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.LazyFrame:
+    """`with_bounds`, and where the run lacks an optimum the engine computes it.
+
+    Only for rows that are `shown`, if the run is no larger than `MAX_ROWS` and `MAX_SPTES`, and has
+    every parameter; rows that are recorded, expected or depend on time are left out.
+    """
+    rows = with_bounds(results)
+    has_all = {p.name for p in PARAMETERS} <= set(results.collect_schema().names())
+    if not has_all or results.select(pl.len()).collect().item() > MAX_ROWS:
+        return rows
+    on = _caches_and_workload(results)
+    drawn = (pl.col("path") == "") & (pl.col("engine") == "replay")
+    shown = drawn if shown is None else drawn & shown
+    lacking = rows.filter(pl.col("optimum_drops").is_null() & pl.col("error").is_null(), shown)
+    points = lacking.select(*on, "nr_huge_sptes").unique(on, maintain_order=True).collect()
+    workloads = points.unique([name for name in on if name != "desc_capacity"])
+    if not 0 < workloads["nr_huge_sptes"].sum() <= MAX_SPTES:
+        return rows
+    found = computed_optimum(points.select(on))
+    return (
+        rows.join(found.lazy(), on=on, how="left", maintain_order="left", nulls_equal=True)
+        .with_columns(pl.col("optimum_drops").fill_null(pl.col("computed")))
+        .drop("computed")
+    )
+
+
+def computed_optimum(points: pl.DataFrame) -> pl.DataFrame:
+    """`points`, one row each, and in `computed` the fewest lock drops of any policy (null: none).
+
+    `points` has every parameter but the policy.
+    """
+    columns = {name: np.array(points[name].to_list()) for name in points.columns}
+    columns["policy"] = np.full(points.height, BEST_POLICY)
+    found, errors = evaluate(columns, Engine("auto", {}))
+    drops = pl.Series("computed", found["nr_lock_drops"].astype(np.int64))
+    failed = pl.Series([row in errors for row in range(points.height)], dtype=pl.Boolean)
+    return points.with_columns(pl.when(~failed).then(drops).alias("computed"))
+
+
+def in_words(results: pl.LazyFrame, point: Mapping[str, Any]) -> str:
+    """The bounds of the first row that has the values of `point`; empty if they are not known."""
+    one = results.filter(*(pl.col(name) == value for name, value in point.items())).head(1)
+    row = with_optimum(one).select(BOUNDS).collect()
+    if row.is_empty() or row["optimum_drops"][0] is None:
+        return ""
+    unbounded, floor, optimum = row.row(0)
+    return (
+        f"no policy costs fewer than {optimum:,} lock drops; the page caches alone cost {floor:,}, "
+        f"caches that never run dry {unbounded:,}"
+    )

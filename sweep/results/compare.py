@@ -5,6 +5,7 @@ from typing import Final
 
 import polars as pl
 
+from sweep.results.bounds import with_optimum
 from sweep.results.columns import OUTCOME_NAMES, parameters_in
 
 SIDES: Final = ("both", "only in A", "only in B")
@@ -125,3 +126,24 @@ def biggest_changes(pairs: pl.LazyFrame, metric: str, count: int = 5) -> pl.Lazy
     )
     best = rows.filter(pl.col("change") < 0).sort(order)
     return pl.concat([worst.head(count), best.head(count)]).select(kind.alias("kind"), pl.all())
+
+
+def beside_bounds(changes: pl.LazyFrame, a: pl.LazyFrame, b: pl.LazyFrame) -> pl.LazyFrame:
+    """`changes` of lock drops (from `biggest_changes`) and what bounds them on either side.
+
+    `unbounded_drops`: caches that never run dry. `optimum_a`, `optimum_b`: the fewest that any
+    policy costs with the caches of that side; null where that is not known.
+    """
+    on = parameters_in(changes.collect_schema().names())
+    points = changes.select(name for name in on if name != "policy").unique()
+    for side, run in (("a", a), ("b", b)):
+        rows = with_optimum(run.join(points, on=points.collect_schema().names(), how="semi"))
+        best = rows.group_by(on).agg(pl.col("unbounded_drops", "optimum_drops").min())
+        best = best.rename({"optimum_drops": f"optimum_{side}"})
+        changes = changes.join(best, on=on, how="left", maintain_order="left", suffix="_again")
+    return changes.drop("unbounded_drops_again")
+
+
+def varying_in(pairs: pl.DataFrame) -> list[str]:
+    """The joined parameters that have more than one value."""
+    return [name for name in parameters_in(pairs.columns) if pairs[name].n_unique() > 1]

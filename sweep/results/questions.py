@@ -5,12 +5,26 @@ from typing import Any, Final
 
 import polars as pl
 
-from sweep.results.bounds import FLOOR
+from sweep.results.bounds import with_bounds
 from sweep.results.seed import TOLERANCE
 
 _DROPS: Final = pl.col("nr_lock_drops")
 _KIB: Final = (pl.col("full_bytes").mean() / 1024).alias("full_kib")
 _WORKLOAD: Final = ("distinct_role_ratio", "alias_ratio")
+_BESIDE: Final = ("unbounded_drops", "optimum_drops")
+"""Bounds that stand beside each comparison of capacities or policies."""
+
+
+def _bounded(results: pl.LazyFrame) -> pl.LazyFrame:
+    """`results` with its bounds, if it does not have them yet."""
+    has_them = "optimum_drops" in results.collect_schema().names()
+    return results if has_them else with_bounds(results)
+
+
+def _beside(choice: str, usual: Any) -> list[pl.Expr]:
+    """The bounds where `choice` is `usual`; one optimum holds for all policies."""
+    here = pl.lit(True) if choice == "policy" else pl.col(choice) == usual
+    return [pl.col(name).filter(here).mean() for name in _BESIDE]
 
 
 def versus(
@@ -18,13 +32,15 @@ def versus(
 ) -> pl.LazyFrame:
     """Mean lock drops under two values of `choice`, and the change from `usual` to `other`.
 
-    One row for each group of `by` that has both: `usual_drops`, `other_drops`, `change_percent`.
+    One row for each group of `by` that has both: `usual_drops`, `other_drops`, `unbounded_drops`
+    (caches that never run dry), `optimum_drops` (what no policy can beat with the usual caches,
+    null if the run lacks it), `change_percent`.
     """
     sides = {"usual_drops": usual, "other_drops": other}
     means = [_DROPS.filter(pl.col(choice) == v).mean().alias(name) for name, v in sides.items()]
     change = 100 * (pl.col("other_drops") / pl.col("usual_drops") - 1)
     return (
-        results.group_by(by).agg(means).drop_nulls(list(sides))
+        _bounded(results).group_by(by).agg(*means, *_beside(choice, usual)).drop_nulls(list(sides))
         .with_columns(pl.when(pl.col("usual_drops") > 0).then(change).alias("change_percent"))
         .sort(by)
     )  # fmt: skip
@@ -34,13 +50,15 @@ def summary(results: pl.LazyFrame, choice: str, usual: Any, by: Sequence[str] = 
     """Means for each value of `choice` in each group of `by`.
 
     `full_kib` is the memory of full caches, `hold_p99_us` and `total_ms` are modelled;
-    `change_percent` is how the lock drops differ from those where `choice` is `usual`.
+    `change_percent` is how the lock drops differ from those where `choice` is `usual`. Their bounds
+    are `unbounded_drops` and `optimum_drops` (see `versus`).
     """
     base = _DROPS.filter(pl.col(choice) == usual).first().over(list(by) or pl.lit(0))
     return (
-        results.group_by(*by, choice)
+        _bounded(results).group_by(*by, choice)
         .agg(
-            _DROPS.mean(), _KIB, (pl.col("hold_ns_p99").mean() / 1e3).alias("hold_p99_us"),
+            _DROPS.mean(), *(pl.col(name).mean() for name in _BESIDE), _KIB,
+            (pl.col("hold_ns_p99").mean() / 1e3).alias("hold_p99_us"),
             (pl.col("total_ns").mean() / 1e6).alias("total_ms"),
         )
         .with_columns((100 * (_DROPS / base - 1)).alias("change_percent"))
@@ -53,15 +71,18 @@ def is_553_right(results: pl.LazyFrame) -> pl.LazyFrame:
 
     `enough_capacity` is the smallest capacity within 5 % of the fewest, `extra_kib` what it takes
     more than 553 when full; `regret_percent` is how many more lock drops 553 costs than the fewest.
+    `unbounded_drops` and `optimum_drops` are bounds of what 553 costs (see `versus`).
     """
     capacity, kib = pl.col("desc_capacity"), pl.col("full_kib")
     ours, enough = capacity == 553, _DROPS.min() * (1 + TOLERANCE) >= _DROPS
     regret = 100 * (pl.col("drops_553") / pl.col("least_drops") - 1)
     return (
-        results.group_by("workload", "memslot_gib", "desc_capacity")
-        .agg(_DROPS.mean(), _KIB, FLOOR.mean().alias("floor_drops"))
+        _bounded(results)
+        .group_by("workload", "memslot_gib", "desc_capacity")
+        .agg(_DROPS.mean(), _KIB, *(pl.col(c).mean() for c in ("floor_drops", *_BESIDE)))
         .group_by("workload", "memslot_gib")
         .agg(
+            *(pl.col(c).filter(ours).first() for c in _BESIDE),
             pl.col("floor_drops").first(),
             _DROPS.filter(ours).first().alias("drops_553"),
             _DROPS.min().alias("least_drops"),
@@ -86,19 +107,13 @@ def is_exact_counting_worth_it(results: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def opportunistic_top_up(results: pl.LazyFrame) -> pl.LazyFrame:
-    """Filling every cache at each drop against filling what is short: see `versus`.
-
-    `optimum_drops` is what no policy can beat with these caches; null if the run lacks it.
-    """
+    """Filling every cache at each drop against filling what is short: see `versus`."""
     by = ("desc_capacity", "memslot_gib", *_WORKLOAD)
-    best = pl.col("policy") == "exact_opportunistic"
-    optimum = results.filter(best).group_by(by).agg(_DROPS.mean().alias("optimum_drops"))
-    rows = versus(results, "policy", "kernel", "opportunistic", by)
-    return rows.join(optimum, on=by, how="left", maintain_order="left")
+    return versus(results, "policy", "kernel", "opportunistic", by)
 
 
 def ext_2_or_14(results: pl.LazyFrame) -> pl.LazyFrame:
-    """Descriptors of 2 SPTE pointers against 14: see `versus`."""
+    """Descriptors of 2 SPTE pointers against 14: see `versus`; the optimum is with 14."""
     by = ("desc_capacity", "memslot_gib", "alias_degree", *_WORKLOAD)
     return versus(results, "pte_list_ext", 14, 2, by)
 

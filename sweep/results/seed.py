@@ -1,11 +1,11 @@
 """The question of June 2022: does the descriptor cache need 513, 553 or 1026 objects?"""
 
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import polars as pl
 
-from sweep.results.bounds import FLOOR
+from sweep.results.bounds import FLOOR, UNBOUNDED, in_words
 
 CAPACITIES: Final = (513, 553, 1026)
 TOLERANCE: Final = 0.05
@@ -20,7 +20,8 @@ _GROUP: Final = ("distinct_role_ratio", "memslot_gib", "alias_ratio")
 def seed_question(results: pl.LazyFrame) -> pl.LazyFrame:
     """One row for each role sharing, memslot size and aliasing ratio.
 
-    `floor_drops` is what the page caches cost alone. For each capacity C there are `drops_C`
+    `floor_drops` is what the page caches cost alone, `unbounded_drops` what caches cost that never
+    run dry. For each capacity C there are `drops_C`
     (mean lock drops) and `standing_C_kib` (of full caches, which stand until the VM is destroyed);
     `saved_C_per_kib` is what each KiB saves over the next smaller capacity. `enough` is one of
     `ENOUGH`, null if the run lacks a capacity.
@@ -31,6 +32,7 @@ def seed_question(results: pl.LazyFrame) -> pl.LazyFrame:
         .with_columns(kib)
         .group_by(_GROUP)
         .agg(
+            UNBOUNDED.mean().alias("unbounded_drops"),
             FLOOR.mean().alias("floor_drops"),
             *(_mean("nr_lock_drops", c).alias(f"drops_{c}") for c in CAPACITIES),
             *(_mean("standing_kib", c).alias(f"standing_{c}_kib") for c in CAPACITIES),
@@ -123,13 +125,35 @@ def _is_553_enough(rows: pl.DataFrame) -> str:
     return f"nowhere (it saves {saved:.1%} of the lock drops of 513)"
 
 
+def _worst(rows: pl.DataFrame) -> dict[str, Any]:
+    return rows.sort(pl.col("drops_1026") / pl.col("floor_drops")).row(-1, named=True)
+
+
+def seed_bounds(results: pl.LazyFrame, answer: pl.DataFrame) -> list[str]:
+    """What cannot be beaten where 1026 costs most above the page caches, in a sentence."""
+    known = answer.drop_nulls("enough")
+    if known.is_empty():
+        return []
+    worst = _worst(known)
+    point = {name: worst[name] for name in _GROUP} | {"desc_capacity": CAPACITIES[-1]}
+    bounds = in_words(results, point)
+    where = (
+        f"At {_place(worst)} when {_sharing(known.filter(distinct_role_ratio=worst[_GROUP[0]]))}"
+    )
+    return [f"{where}, with the same 1026 descriptors {bounds}."] if bounds else []
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"a ratio of {row['alias_ratio']:g} and {row['memslot_gib']:,.0f} GiB"
+
+
 def _too_few(rows: pl.DataFrame) -> str:
     last, start = crossover(rows, 2)
     if start is None:
         return f"nowhere up to {last:g}"
-    worst = rows.sort(pl.col("drops_1026") / pl.col("floor_drops")).row(-1, named=True)
+    worst = _worst(rows)
     times = worst["drops_1026"] / worst["floor_drops"]
     return (
-        f"from {start:g} on (at {worst['alias_ratio']:g} and {worst['memslot_gib']:,.0f} GiB it "
-        f"costs {worst['drops_1026']:,.0f} lock drops, {times:.1f} times the page caches' own)"
+        f"from {start:g} on (at {_place(worst)} it costs {worst['drops_1026']:,.0f} lock drops, "
+        f"{times:.1f} times the page caches' own)"
     )

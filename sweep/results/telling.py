@@ -13,6 +13,10 @@ from sweep.results.runs import Run, open_run
 from sweep.results.tables import cell, say, write
 from sweep.terminal import clean
 
+BOUNDS_IN_WORDS: Final = (
+    "Bounds: optimum_drops is the fewest that any policy costs with the same caches, "
+    "unbounded_drops what caches cost that never run dry."
+)
 MAX_TOLD: Final = 400
 """A finished run prints no more rows of its answer than this."""
 
@@ -39,6 +43,8 @@ def tell(run: Run, form: Format = Format.table, limit: int = 0) -> None:
         write(shown, form, limit=limit)
     if same:
         say(f"The same in every row: {same}.")
+    if "optimum_drops" in shown.columns:
+        say(BOUNDS_IN_WORDS)
     say("", *about.question(run)[:1], "", *found.sentences)
 
 
@@ -46,7 +52,8 @@ def _without_constants(rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     if rows.height < 2:
         return rows, ""
     same = [c for c in rows.columns if rows[c].n_unique() == 1 and c != "enough"]
-    return rows.drop(same), ", ".join(f"{c} {cell(rows[c][0])}" for c in same)
+    said = (f"{c} {cell(rows[c][0])}" for c in same if rows[c][0] is not None)
+    return rows.drop(same), ", ".join(said)
 
 
 def announce(uri: str, experiment: str) -> None:

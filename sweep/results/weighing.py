@@ -17,7 +17,7 @@ from sweep.results.cli import (
     listed,
     write_one,
 )
-from sweep.results.columns import OUTCOME_NAMES, PARAMETER_NAMES, Format, choices_in
+from sweep.results.columns import OUTCOME_NAMES, PARAMETER_NAMES, Format, choices_in, parameters_in
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,12 +56,12 @@ def best(
 
     Tables: recommended, alternatives, pareto. Draws (the seed) are averaged. Options that break a
     limit in any point, or lack a point, are no alternatives. Beside lock drops stand their bounds:
-    caches that never run dry, the page caches alone, and the optimum for the same caches, if the
-    run has it (policy exact_opportunistic). With --weights, one answer for a whole
-    fleet, with lock drops and bytes for each million VMs.
+    caches that never run dry, the page caches alone, and the optimum for the same caches (policy
+    exact_opportunistic), from the run or, if that takes no more than seconds, computed here.
+    With --weights, one answer for a whole fleet, with lock drops and bytes for each million VMs.
     """
     from sweep.results import best as b
-    from sweep.results.bounds import with_bounds
+    from sweep.results.bounds import with_optimum
     from sweep.results.mix import fleet, read_mix
     from sweep.results.runs import SCHEMA
     from sweep.results.series import groups
@@ -76,7 +76,7 @@ def best(
     if weights:
         by_these, options = [], fleet(rows, read_mix(weights, rows), minimize, limits)
     else:
-        bounded = with_bounds(rows) if minimize == "nr_lock_drops" else rows
+        bounded = with_optimum(rows) if minimize == "nr_lock_drops" else rows
         options = b.alternatives(bounded, minimize, limits, by_these)
     options = options.collect(engine="streaming").lazy()
     tables = {
@@ -118,7 +118,9 @@ def compare(
 
     Rows are joined on the parameters that both runs have, except those that have one value in each
     run but not the same, which are what is compared. Tables: rows, columns, changes, settings.
-    Exit code 0 if every row is in both runs and equal, else 1.
+    Changes of lock drops stand beside their bounds: caches that never run dry, and the fewest that
+    any policy costs with the caches of each run, from its rows or, if that takes no more than
+    seconds, computed here. Exit code 0 if every row is in both runs and equal, else 1.
     """
     from sweep.results import compare as c
 
@@ -126,14 +128,20 @@ def compare(
     known(listed(ignore), PARAMETER_NAMES, "--ignore")
     one, other = (find(results_dir, name).scan() for name in (a, b))
     settings = c.settings_that_differ(one, other).collect()
-    pairs = c.joined(one, other, [*settings["setting"], *listed(ignore)])
-    pairs = pairs.collect(engine="streaming").lazy()
+    joined = c.joined(one, other, [*settings["setting"], *listed(ignore)])
+    pairs = joined.collect(engine="streaming")
+    changes = c.biggest_changes(pairs.lazy(), metric)
+    if metric == "nr_lock_drops":
+        changes = c.beside_bounds(changes.collect().lazy(), one, other)
     tables = {
-        "rows": c.row_counts(pairs, tolerance),
-        "columns": c.changed_columns(pairs, tolerance),
-        "changes": c.biggest_changes(pairs, metric),
+        "rows": c.row_counts(pairs.lazy(), tolerance),
+        "columns": c.changed_columns(pairs.lazy(), tolerance),
+        "changes": changes,
     }
     frames = {name: frame.collect() for name, frame in tables.items()}
+    if form is Format.table:
+        same = set(parameters_in(pairs.columns)) - set(c.varying_in(pairs))
+        frames["changes"] = frames["changes"].drop(same)
     write_one(frames | {"settings": settings}, table, form, limit)
     rows = frames["rows"]
     if rows.height != 1 or rows["side"][0] != c.SIDES[0] or rows["changed_rows"][0]:

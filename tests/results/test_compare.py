@@ -4,11 +4,13 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from sweep.results.compare import (
+    beside_bounds,
     biggest_changes,
     changed_columns,
     joined,
     row_counts,
     settings_that_differ,
+    varying_in,
 )
 
 
@@ -89,3 +91,34 @@ def test_a_run_equals_itself():
     counts = row_counts(joined(A, A)).collect()
     assert counts.rows() == [("both", 3, 0)]
     assert changed_columns(joined(A, A)).collect().is_empty()
+
+
+def bounded_run(*rows):
+    """Rows of (policy, desc_capacity, nr_lock_drops) with 40 pages a refill."""
+    columns = ["policy", "desc_capacity", "nr_lock_drops"]
+    same = pl.lit(40).alias("object_capacity"), pl.lit(300).alias("nr_sp_created")
+    error = pl.lit(None, pl.String).alias("error")
+    return pl.LazyFrame(rows, schema=columns, orient="row").with_columns(*same, error)
+
+
+def test_changes_of_lock_drops_stand_beside_the_bounds_of_either_run():
+    # The second run also has the best policy at 553, but not at 513.
+    one = bounded_run(("kernel", 513, 307), ("kernel", 553, 15))
+    other = bounded_run(("kernel", 513, 300), ("kernel", 553, 12), ("exact_opportunistic", 553, 8))
+    changes = biggest_changes(joined(one, other), "nr_lock_drops")
+    rows = beside_bounds(changes, one, other).collect()
+    kept = ["desc_capacity", "a", "b", "unbounded_drops", "optimum_a", "optimum_b"]
+    assert rows.select(kept).rows() == [(513, 307, 300, 1, None, None), (553, 15, 12, 1, None, 8)]
+
+
+def test_no_changes_have_no_bounds():
+    one = bounded_run(("kernel", 513, 307))
+    assert (
+        beside_bounds(biggest_changes(joined(one, one), "nr_lock_drops"), one, one)
+        .collect()
+        .is_empty()
+    )
+
+
+def test_only_what_varies_tells_rows_apart():
+    assert varying_in(joined(A, B, ignore=["policy"]).collect()) == ["desc_capacity"]

@@ -43,6 +43,7 @@ def test_each_workload_becomes_one_row_with_all_three_capacities():
             "distinct_role_ratio": [0.0],
             "memslot_gib": [64.0],
             "alias_ratio": [1.0],
+            "unbounded_drops": [1.0],
             "floor_drops": [820.0],
             "drops_513": [33_587.0],
             "drops_553": [1_619.0],
@@ -104,7 +105,9 @@ def test_the_answer_is_three_sentences_with_the_crossover_ratios():
     # 553 holds no more splits of 512 descriptors than 513 does.
     assert "nowhere (it saves 0.0% of the lock drops of 513) when each alias has a role" in enough
     # 2,400 drops against ceil(36045 / 40) = 902: 2.7 times.
-    assert "from 0.1 on (at 0.1 and 64 GiB it costs 2,400 lock drops, 2.7 times" in too_few
+    assert (
+        "from 0.1 on (at a ratio of 0.1 and 64 GiB it costs 2,400 lock drops, 2.7 times" in too_few
+    )
 
 
 def test_a_run_without_the_three_capacities_says_that_it_cannot_answer():
