@@ -16,12 +16,12 @@ from core.engine import outcomes
 from core.parameters import PARAMETERS
 from sweep.backends import BackendConfig
 from sweep.grid import Axis, Grid, Leaf
+from sweep.grid.values import Range
 from sweep.launch import Job, launch
 from sweep.ledger import Ledger
 from sweep.plan import Plan, Segment, Shard
 from sweep.shard import Work
 from sweep.store import Manifest, Store
-from sweep.values import Range
 
 DISPATCHED = (10**5, 10**7, 10**9)
 SHARD = 1 << 17
@@ -50,7 +50,7 @@ class NoWork(Work):
     """Shards that are dispatched and come back, without rows."""
 
     def run(self, shard: Shard, name: str = "") -> Manifest:
-        return Manifest(shard.first, shard.last, 0, 0.0, 1, "0" * 64)
+        return Manifest(shard.first, shard.last, 0, 0.0, 1, "0" * 32)
 
 
 def dispatch(points: int) -> dict[str, Any]:

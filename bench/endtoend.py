@@ -10,15 +10,15 @@ from bench.watch import Watched, watch
 
 POINTS = {
     "sweep inline": 10_000_000,
-    "sweep ray_local": 20_000_000,
-    "process pool": 20_000_000,
+    "sweep ray_local": 60_000_000,
+    "process pool": 60_000_000,
     "numba loop": 50_000,
     "Ray Data": 10_000_000,
     "Ray Tune": 200,
     "Hydra basic": 100,
     "Hydra joblib": 100,
 }
-"""Points for each peer, so that it runs for about 20 s and its start weighs little."""
+"""Points for each peer, so that it runs for 20 s to a minute and its start weighs little."""
 
 
 def measured(peer: str, folder: Path) -> Watched:

@@ -5,7 +5,7 @@ from typing import Any
 from core.engine import outcomes
 from core.parameters import PARAMETERS
 from sweep.grid import Axis, Columns, Grid, Leaf
-from sweep.values import Range
+from sweep.grid.values import Range
 
 CAPACITIES = 1000
 FIXED: dict[str, Any] = {"memslot_gib": 1.0, "alias_ratio": 0.1, "distinct_role_ratio": 0.5}

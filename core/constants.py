@@ -14,7 +14,6 @@ PAGES_PER_LEVEL: Final = (0, 1, 512, 512 * 512)
 KVM_PAGES_PER_HPAGE."""
 
 PAGE_BYTES: Final = 4096
-GIB: Final = 1 << 30
 HUGE_PAGES_PER_GIB: Final = 512
 """2 MiB pages in 1 GiB."""
 
@@ -45,9 +44,6 @@ MEMSLOT_PAGES_TO_MMU_PAGES_RATIO: Final = 50
 
 MIN_ALLOC_MMU_PAGES: Final = 64
 """kvm_host.h, KVM_MIN_ALLOC_MMU_PAGES."""
-
-PTE_LIST_DESC_BYTES: Final = {14: 128, 2: 32}
-"""sizeof(struct pte_list_desc) by PTE_LIST_EXT: a pointer, a count and EXT pointers, aligned."""
 
 KVM_MMU_PAGE_BYTES: Final = 184
 """sizeof(struct kvm_mmu_page), the page header. Compiled from both trees."""

@@ -10,13 +10,11 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from core import walk
+from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
 from core.order import FILLED, NONE, OWN, Heads, Ints, heads_of, is_own, joined, role_draws
-from core.pages import ADDED, FLUSH
 from core.patterns import removal_order, takes_descriptor
 from core.workload import Mapping, Workload, mapping
 
@@ -107,28 +105,6 @@ def demand_of(workload: Workload) -> Demand:
         walked = demand.nr_walked * workload.rounds
         return replace(demand, nr_enospc=demand.nr_enospc + again, nr_walked=walked)
     return _followed_by(demand, later, workload.rounds - 1)
-
-
-def recorded_demand(splits: walk.Demand) -> Demand:
-    """The demand of an explicit scenario, such as a recording: every split is listed there."""
-    nr_splits = len(splits.level)
-    taken = np.flatnonzero(splits.desc)
-    huge = splits.start["pages_2m"] + splits.start["pages_1g"]
-    added_2m = int(splits.counts[splits.level == 3, ADDED].sum())
-    return Demand(
-        nr_splits=nr_splits,
-        nr_paged=nr_splits,
-        reuse=np.flatnonzero(splits.created == 0),
-        desc_at=taken,
-        desc_sum=np.concatenate([[0], np.cumsum(splits.desc[taken])]),
-        breaks=NONE,
-        nr_huge_sptes=huge,
-        giant=np.flatnonzero(splits.level == 3),
-        nr_walked=splits.nr_heads_2m,
-        nr_enospc=splits.enospc,
-        nr_unsplit=huge + added_2m - nr_splits,
-        nonleaf=np.flatnonzero(splits.counts[:, FLUSH]),
-    )
 
 
 def has_prefixes(workload: Workload) -> bool:
@@ -284,7 +260,7 @@ def _lists(degree: int, kernel: str, ext: int) -> tuple[Ints, NDArray[np.bool_]]
     return orders, np.array([takes_descriptor(entries, ext) for entries in range(degree + 1)])
 
 
-@njit(cache=True)
+@compiled
 def _splits_of(start, page, length, kind, orders, takes, key, limit):  # type: ignore[no-untyped-def]
     """Split every SPTE of the listed heads.
 

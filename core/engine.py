@@ -12,17 +12,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core import walk
-from core.constants import HUGE_PAGES_PER_GIB, SPTES_PER_PAGE
+from core.constants import HUGE_PAGES_PER_GIB
 from core.cost import Cost
-from core.demand import Demand, demand_of, has_prefixes, prefix, recorded_demand
+from core.demand import Demand, demand_of, has_prefixes, prefix
 from core.expected import expected, refusal
 from core.geometry import full_bytes, standing_bytes
 from core.machine import machine
 from core.outcome import ENGINES, OUTCOMES
 from core.parameters import BY_NAME
-from core.recorded import recorded_scenario
-from core.replay import EXACT, Replay, replay
+from core.replay import ALWAYS, EXACT, Replay, replay
 from core.workload import Workload
 
 Columns = Mapping[str, NDArray[Any]]
@@ -97,6 +95,22 @@ def outcomes(
     return table
 
 
+def steps(points: Columns, engine: str) -> float:
+    """About how many steps the loops behind `outcomes` take for `points`, rather too many."""
+    number = {name: column for name, column in points.items() if column.dtype.kind in "if"}
+    deep = (number["think_ns"] + number["timeslice_ns"] + number["ratio_1g"]).any()
+    if (
+        engine != "auto"
+        or deep
+        or points["path"].any()
+        or np.isin(points["policy"], [*ALWAYS]).any()
+    ):
+        return float("inf")
+    splits = number["memslot_gib"] * HUGE_PAGES_PER_GIB * number["nr_memslots"] * number["rounds"]
+    drawn = (number["alias_ratio"] > 0) * number["alias_degree"]
+    return float((splits * (drawn + 8 / number["object_capacity"])).sum())
+
+
 def _groups(points: Columns, names: Sequence[str], rows: Rows) -> Iterator[tuple[Values, Rows]]:
     """Rows that agree on `names`, with the values that they share. Grids change slowly along their
     rows, so runs of equal rows are found first and then joined."""
@@ -155,6 +169,9 @@ def _recorded(values: Values, recordings: Mapping[str, str]) -> Demand:
 def _cached_recording(
     text: str, name: str, kernel: str, ext: int, distinct_role_ratio: float, seed: int
 ) -> Demand:
+    from core.recording.workload import recorded_demand, recorded_scenario
+    from core.scenario import walk
+
     scenario, _ = recorded_scenario(text, name, kernel, ext, distinct_role_ratio, seed)
     return recorded_demand(walk.demand_of(scenario, kernel))
 
@@ -195,15 +212,13 @@ def _foreseen(values: Values, group: Values, capacities: NDArray[np.int64]) -> V
     """Outcomes to expect, without a draw. Raises ValueError where they are not worked out."""
     cost = Cost(**{name: group[name] for name in COST})
     workload = workload_of(values)
-    rule = refusal(workload, group["policy"], group["object_capacity"])
-    rule = "workload.path must be empty" if values["path"] else rule
-    if cost.depends_on_time or group["desc_min"] < SPTES_PER_PAGE:
-        rule = "cost.think_ns and cost.timeslice_ns must be 0, caches.desc_min at least 512"
+    policy, desc_min, objects = (group[n] for n in ("policy", "desc_min", "object_capacity"))
+    rule = refusal(workload, policy, desc_min, int(capacities[-1]), objects)
+    if values["path"] or cost.depends_on_time:
+        rule = "workload.path must be empty, cost.think_ns and cost.timeslice_ns must be 0"
     if rule:
         raise ValueError(f"engine=expected: {rule}. engine=auto draws the workload instead.")
-    found = expected(workload, group["desc_min"], capacities, group["object_capacity"], cost)
-    pages = workload.nr_huge_pages * workload.nr_memslots
-    created = np.rint(pages * (1 + workload.alias_ratio * workload.distinct_role_ratio))
+    found, created = expected(workload, policy, desc_min, capacities, objects, cost)
     progress = {
         "nr_huge_sptes": found.nr_splits,
         "nr_splits_2m": found.nr_splits,
@@ -212,7 +227,8 @@ def _foreseen(values: Values, group: Values, capacities: NDArray[np.int64]) -> V
         "nr_tlb_flushes": found.nr_splits * (cost.flush == "f1"),
     }
     columns = progress | _caches(found, capacities, group, values)
-    return columns | _times(found, pages * cost.walk_ns(values["caller"])) | {"engine": "expected"}
+    walked = workload.nr_huge_pages * workload.nr_memslots
+    return columns | _times(found, walked * cost.walk_ns(values["caller"])) | {"engine": "expected"}
 
 
 def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:

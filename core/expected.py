@@ -1,186 +1,188 @@
 """What to expect of random aliasing, without drawing it: all capacities in one pass.
 
-Pages are independent: unaliased, with one same-role alias (1 descriptor) or one distinct-role alias
-(512). Descriptor refills are then a renewal process over pages, and page refills happen every
-`object_capacity` shadow pages, so where the two meet is a walk on the residues modulo
-`object_capacity`: one Fourier component for each residue makes the coincidences exact too.
+Pages are independent, so refills of the descriptor cache are a renewal process (`core.renewal`).
+The page caches are refilled every `object_capacity` shadow pages; a Fourier component for each
+residue of their number tells how often the two meet.
 
-Rates are exact. The number of refills in a finite memslot is its renewal expansion, which leaves
-out terms that vanish geometrically with the number of refills (at most half a drop).
+Rates are exact. The counts of a finite memslot leave out what vanishes geometrically with the
+number of refills, and what goes to and fro where roles or pages are not random: about half a drop
+at most.
 """
 
-from typing import Any, Final
+from math import ceil, sqrt
+from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-from core.constants import SPTES_PER_PAGE
+from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
 from core.cost import Cost
-from core.replay import Replay
+from core.lattice import Floats, Ints, nr_offsets
+from core.renewal import Complexes, chain_of, component, refills_of
+from core.replay import Replay, rule_of
 from core.workload import Workload
 
-Floats = NDArray[np.float64]
-
-LONGEST: Final = 1 << 24
-"""Largest descriptor capacity that is worked out: time is proportional to it."""
-
+LONGEST: Final = 1 << 20
+"""Most descriptors between two refills: time is proportional to them."""
 
 RESIDUES: Final = 4096
 """Largest object capacity: each residue modulo it is a Fourier component."""
 
+DEGREE: Final = 100
+"""Most mappings of a page: tables hold its shadow pages one by one."""
 
-def refusal(workload: Workload, policy: str, object_capacity: int) -> str | None:
-    """Why there is no expectation here, or None."""
+LEVELS: Final = 80
+"""Most amounts of descriptors that a page may have taken: time is proportional to their square."""
+
+
+class Expectation(NamedTuple):
+    """Of c descriptor capacities."""
+
+    drops: Floats
+    """(c, 3): descriptors short, pages short, both."""
+    since: Floats
+    """(c,) descriptors taken since the last refill, when all is split."""
+    used: float
+    """Descriptors that all splits take."""
+    page_refills: float
+
+
+def refusal(
+    workload: Workload, policy: str, desc_min: int, desc_capacity: int, object_capacity: int
+) -> str | None:
+    """Why there is no expectation here, or None; `desc_capacity` is the largest asked for."""
+    rule, degree = rule_of(policy), workload.alias_degree
+    reach = min(desc_capacity - desc_min, SPTES_PER_PAGE * degree * _pages(workload))
     rules = {
-        "workload.alias_degree must be 2": workload.alias_degree == 2,
-        "workload.placement must be uniform": workload.placement == "uniform",
-        "workload.ratio_1g must be 0": workload.ratio_1g == 0,
-        "caller.rounds must be 1": workload.rounds == 1,
-        "policy must be kernel": policy == "kernel",
+        "workload.placement must be uniform, so that pages are independent": (
+            workload.placement == "uniform"
+        ),
+        "workload.ratio_1g must be 0, as the 2M pages of a 1G page share its aliases": (
+            workload.ratio_1g == 0
+        ),
+        "caller.rounds must be 1, as later rounds begin with the caches of the first": (
+            workload.rounds == 1
+        ),
+        "policy must be kernel or split_per_drop, as the others look ahead or fill all caches at "
+        "once": not (rule.exact or rule.together),
+        f"workload.alias_degree must be at most {DEGREE}": degree <= DEGREE,
         f"caches.object_capacity must be at most {RESIDUES}": object_capacity <= RESIDUES,
+        f"caches.desc_min must be at least {SPTES_PER_PAGE}, which a split may take": (
+            desc_min >= SPTES_PER_PAGE
+        ),
+        f"caches.desc_capacity must be at most {LONGEST} above caches.desc_min": reach <= LONGEST,
     }
-    broken = [rule for rule, holds in rules.items() if not holds]
-    return "; ".join(broken) or None
+    broken = [text for text, holds in rules.items() if not holds]
+    return "; ".join(broken) or _too_deep(workload)
+
+
+def _too_deep(workload: Workload) -> str | None:
+    """Why a page with that many mappings is out of reach, or None."""
+    degree, own, ext = workload.alias_degree, workload.distinct_role_ratio, workload.pte_list_ext
+    levels = nr_offsets(degree, own, workload.kernel, ext)
+    if levels > LEVELS:
+        return (
+            f"workload.alias_degree={degree} with caches.pte_list_ext={ext} and roles that mix: a "
+            f"page may have taken {levels} different numbers of descriptors, more than {LEVELS}"
+        )
+    pages, aliased, further = _pages(workload), workload.alias_ratio, degree - 1
+    gibs = workload.nr_memslots * ceil(workload.nr_huge_pages / HUGE_PAGES_PER_GIB)
+    budget = max_mmu_pages(pages * SPTES_PER_PAGE) - MIN_FREE_MMU_PAGES - gibs * degree
+    mean = aliased * further * own
+    spread = sqrt(aliased * (further * own * (1 - own) + (further * own) ** 2) - mean**2)
+    if min(pages * (1 + mean) + 8 * spread * sqrt(pages), pages * degree) >= budget:
+        return (
+            "shadow pages may run out (ENOSPC), and how far the walk comes then is not worked out"
+        )
+    return None
 
 
 def expected(
     workload: Workload,
+    policy: str,
     desc_min: int,
-    capacities: NDArray[np.int64],
+    capacities: Ints,
     object_capacity: int,
     cost: Cost,
-) -> Replay:
-    """The replay to expect under the kernel's policy, rounded to whole objects and drops.
+) -> tuple[Replay, int]:
+    """The replay to expect, rounded to whole objects and drops, and shadow pages made.
 
     Parameters
     ----------
-    workload
-        One that `refusal` has no objection to.
+    workload, policy
+        Such that `refusal` has no objection.
     capacities
         (c,) int64 ascending, at least `desc_min`, which is at least 512.
 
     Returns
     -------
-    `holds` is nan: how long single holds are is not worked out.
+    `holds` is nan: a quantile of single holds is no mean, and not worked out.
     """
-    pages = workload.nr_huge_pages * workload.nr_memslots
-    one, many = _shares(workload)
-    mean, since = expected_drops(pages, one, many, capacities - desc_min, object_capacity)
-    created, used = np.rint(pages * (1 + many)), np.rint(pages * (one + SPTES_PER_PAGE * many))
-    splits = np.rint(pages * (1 + one + many))
-    desc_left = np.rint(np.clip(capacities - since, 0, capacities))
-    objects = np.ceil(created / object_capacity) * object_capacity
+    found = expected_drops(workload, capacities - desc_min, object_capacity)
+    pages, aliased = _pages(workload), workload.alias_ratio
+    further = aliased * (workload.alias_degree - 1)
+    splits = round(pages * (1 + further))
+    created = round(pages * (1 + further * workload.distinct_role_ratio))
+    used, objects = round(found.used), round(found.page_refills * object_capacity)
+    drops = np.rint(np.column_stack([found.drops, np.zeros(capacities.size)])).astype(np.int64)
+    if rule_of(policy).always:
+        drops[:, 3] = splits - drops.sum(axis=1)
+    desc_left = np.rint(np.clip(capacities - found.since, 0, capacities)).astype(np.int64)
+    chunk = workload.clear_chunk or workload.nr_huge_pages
+    breaks = workload.nr_memslots * ceil(workload.nr_huge_pages / chunk) - 1
     held = float(cost.held @ (splits, created - splits, used, 0))
     same = np.ones(capacities.size, np.int64)
-    drops = np.rint(np.column_stack([*mean, np.zeros(capacities.size)])).astype(np.int64)
-    away = (drops.sum(axis=1) + workload.nr_memslots - 1, desc_left + used, objects * same)
-    return Replay(
+    away = np.column_stack((drops.sum(axis=1) + breaks, desc_left + used, objects * same))
+    replay = Replay(
         drops=drops,
-        desc_allocated=(desc_left + used).astype(np.int64),
-        desc_used=same * int(used),
-        desc_left=desc_left.astype(np.int64),
-        objects_allocated=same * int(objects),
-        objects_left=same * int(objects - created),
-        nr_splits=same * int(splits),
+        desc_allocated=desc_left + used,
+        desc_used=same * used,
+        desc_left=desc_left,
+        objects_allocated=same * objects,
+        objects_left=same * (objects - created),
+        nr_splits=same * splits,
         held_ns=np.full(capacities.size, held),
-        elapsed_ns=held + np.column_stack(away) @ cost.outside,
+        elapsed_ns=held + away @ cost.outside,
         holds=np.full((capacities.size, 3), np.nan),
     )
+    return replay, created
 
 
-def _shares(workload: Workload) -> tuple[float, float]:
-    """Shares of pages with a same-role and with a distinct-role alias."""
-    many = workload.alias_ratio * workload.distinct_role_ratio
-    return workload.alias_ratio - many, many
+def _pages(workload: Workload) -> int:
+    return workload.nr_huge_pages * workload.nr_memslots
 
 
-def expected_drops(
-    pages: int, one: float, many: float, limits: NDArray[np.int64], object_capacity: int
-) -> tuple[tuple[Floats, Floats, Floats], Floats]:
-    """Expected drops for descriptors, pages and both, and descriptors taken since the last refill.
+def expected_drops(workload: Workload, limits: Ints, object_capacity: int) -> Expectation:
+    """Lock drops to expect under the kernel's policy.
 
-    `one` and `many` are the shares of pages with a same-role and a distinct-role alias; `limits`
-    (c,) are capacities less desc_min, ascending.
+    `limits` (c,) are capacities less desc_min, ascending.
     """
-    limits = np.minimum(limits, LONGEST)
-    turn = np.exp(2j * np.pi * np.arange(object_capacity) / object_capacity)
-    page_refills = _page_refills(pages, one, many, turn)
-    nothing = np.zeros(limits.size)
-    if one + many == 0:
-        return (nothing, nothing + page_refills - 1, nothing + 1), nothing
-    mass, short, second, weighted = _renewals(one, many, turn, limits)
-    mean = mass[0].real
-    square = 2 * second - mean
-    refills = np.maximum(1.0, (pages - 1) / mean + (square + mean) / (2 * mean**2))
-    step = turn * ((1 - one - many) + one + many * turn)
-    both = 1 + _meetings(mass, short, step, many * turn**2, refills - 1)
-    per_page = one + SPTES_PER_PAGE * many  # the last page's descriptors come after the last check
-    since = np.where(pages * per_page <= limits, pages * per_page, weighted / mean + per_page)
-    return (refills - both, page_refills - both, both), since
+    pages = _pages(workload)
+    turns = np.exp(2j * np.pi * np.arange(object_capacity) / object_capacity)
+    page_refills = _page_refills(workload, turns)
+    if workload.alias_ratio == 0:
+        nothing = np.zeros(limits.size)
+        drops = np.column_stack([nothing, nothing + page_refills - 1, nothing + 1])
+        return Expectation(drops, nothing, 0.0, page_refills)
+    limits = np.minimum(limits, SPTES_PER_PAGE * workload.alias_degree * pages)
+    chain = chain_of(workload, limits)
+    found = refills_of(chain, pages)
+    meetings = found.creating.copy()
+    for k in range(1, object_capacity // 2 + 1):
+        pair = 2 - (2 * k == object_capacity)  # components k and -k are conjugate
+        meetings += pair * component(chain, turns[k], found.pages).real
+    both = 1 + np.clip(meetings / object_capacity, 0, found.refills - 1)
+    drops = np.column_stack([found.refills - both, page_refills - both, both])
+    return Expectation(drops, found.since, pages * chain.taken, page_refills)
 
 
-def _page_refills(pages: int, one: float, many: float, turn: NDArray[Any]) -> float:
+def _page_refills(workload: Workload, turns: Complexes) -> float:
     """Expected times the page caches run dry: exact for every number of pages."""
-    capacity = turn.size
-    step = turn * (1 - many + many * turn)
+    pages, ratio, own = _pages(workload), workload.alias_ratio, workload.distinct_role_ratio
+    capacity, further = turns.size, workload.alias_degree - 1
+    draw = 1 - own + own * turns
+    step = turns * (1 - ratio + ratio * draw**further)
     residue = np.fft.fft(step**pages).real / capacity  # chance of each residue of shadow pages
-    made = pages * (1 + many)
     missing = float(residue @ ((-np.arange(capacity)) % capacity))
-    last_reuses = one * float(np.mean(step ** (pages - 1) * turn).real)
-    return (made + missing) / capacity + last_reuses
-
-
-@njit(cache=True)
-def _renewals(one, many, turn, limits):  # type: ignore[no-untyped-def]
-    """Renewal masses of the descriptors taken, u(s) = sum over k of E[turn ** made; S_k = s].
-
-    Returns, for each Fourier component and limit B, complex (k, c): the sum of u(s) over s <= B
-    and over s <= B - 512. And (c,) for component 0: the sum over pages t of (t + 1) P(S_t <= B),
-    and the sum of s u(s).
-    """
-    total = np.zeros((turn.size, limits.size), np.complex128)
-    short = np.zeros((turn.size, limits.size), np.complex128)
-    second, weighted = np.zeros(limits.size), np.zeros(limits.size)
-    for k in range(turn.size):
-        u = np.zeros(SPTES_PER_PAGE, np.complex128)
-        sums = np.zeros(SPTES_PER_PAGE, np.complex128)
-        v = np.zeros(SPTES_PER_PAGE, np.complex128)
-        none = 1 - (1 - one - many) * turn[k]
-        now = last = so_far = twice = 0j
-        mean = 0.0
-        row = 0
-        for s in range(limits[-1] + 1):
-            slot = s % SPTES_PER_PAGE
-            before = sums[slot]
-            arrived = one * turn[k] * now + many * turn[k] ** 2 * u[slot] + (s == 0)
-            doubled = one * turn[k] * last + many * turn[k] ** 2 * v[slot]
-            now = arrived / none
-            last = (doubled + now) / none
-            u[slot], v[slot] = now, last
-            so_far += now
-            sums[slot] = so_far
-            twice += last
-            mean += s * now.real
-            while row < limits.size and limits[row] == s:
-                total[k, row], short[k, row] = so_far, before
-                if k == 0:
-                    second[row], weighted[row] = twice.real, mean
-                row += 1
-    return total, short, second, weighted
-
-
-def _meetings(
-    mass: NDArray[Any], short: NDArray[Any], step: NDArray[Any], ends: NDArray[Any], refills: Floats
-) -> Floats:
-    """Expected refills after the first that come just as the page caches run dry.
-
-    Only a distinct-role split can end a cycle so: one that links a shadow page is itself preceded
-    by the page refill. Over a cycle, E[turn ** made] = 1 + (step - 1) * mass (Wald's identity).
-    """
-    cycle = 1 + (step[:, None] - 1) * mass
-    final = ends[:, None] * (mass - short)
-    still = np.isclose(cycle, 1)
-    rest = np.where(still, 0.5, cycle)
-    series = np.where(still, refills, (1 - rest**refills) / (1 - rest))
-    return np.asarray((final * series).mean(axis=0).real)
+    last_reuses = ratio * (1 - own) * turns * draw ** (further - 1)
+    made = pages * (1 + ratio * own * further)
+    return (made + missing) / capacity + float(np.mean(step ** (pages - 1) * last_reuses).real)

@@ -1,10 +1,11 @@
 """How long mmu_lock is held without a break."""
 
 import numpy as np
-from numba import njit
+
+from core.compiled import compiled
 
 
-@njit(cache=True)
+@compiled
 def first_from(ascending, start, bound):  # type: ignore[no-untyped-def]
     """Index of the first element from `start` on that is at least `bound`: a galloping search, so
     a walk along many bounds costs little where they lie close and little where they lie apart."""
@@ -22,7 +23,7 @@ def first_from(ascending, start, bound):  # type: ignore[no-untyped-def]
     return low
 
 
-@njit(cache=True)
+@compiled
 def hold_times(stream, drops, breaks, held):  # type: ignore[no-untyped-def]
     """Lengths of the holds between lock drops, in ns and in order.
 
@@ -64,7 +65,7 @@ def hold_times(stream, drops, breaks, held):  # type: ignore[no-untyped-def]
     return holds[:count]
 
 
-@njit(cache=True)
+@compiled
 def hold_quantiles(holds):  # type: ignore[no-untyped-def]
     """(3,) float64: median, 99th percentile (nearest rank), maximum; zeros without a hold."""
     found = np.zeros(3)

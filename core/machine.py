@@ -10,8 +10,8 @@ import heapq
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from core.compiled import compiled
 from core.cost import Cost
 from core.demand import Demand
 from core.hold import hold_quantiles
@@ -82,14 +82,14 @@ def machine(
     )
 
 
-@njit(cache=True)
+@compiled
 def _think(vcpus, draw):  # type: ignore[no-untyped-def]
     """Exponential waiting time number `draw`, in ns."""
     drawn = mix(vcpus.key + np.uint64(draw)) >> np.uint64(11)
     return -vcpus.think * np.log((np.float64(drawn) + 0.5) * 2.0**-53)
 
 
-@njit(cache=True)
+@compiled
 def _serve_waiting(arrivals, now, away, vcpus, draw):  # type: ignore[no-untyped-def]
     """Let go of the lock for `away` ns; vCPUs that come before the splitter is back go first.
 
@@ -103,7 +103,7 @@ def _serve_waiting(arrivals, now, away, vcpus, draw):  # type: ignore[no-untyped
     return max(back, free), draw
 
 
-@njit(cache=True)
+@compiled
 def _run(stream, rule, sizes, held, outside, timeslice, vcpus):  # type: ignore[no-untyped-def]  # noqa: C901
     """Counters (10,) int64, (lock held, total) in ns, and the holds."""
     desc_at, desc_sum, reuse, nonleaf, breaks, nr_paged, nr_splits = stream

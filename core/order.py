@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import compiled, inlined
 from core.constants import HUGE_PAGES_PER_GIB
 from core.workload import ROLE, Mapping, Workload, mix, stream_key, threshold
 
@@ -175,13 +175,13 @@ def role_draws(workload: Workload) -> tuple[np.uint64, np.uint64]:
     return key, threshold(workload.distinct_role_ratio)
 
 
-@njit(cache=True, inline="always")
+@inlined
 def is_own(key, page, alias, limit):  # type: ignore[no-untyped-def]
     """Does this alias draw a role of its own? Alias 0 never does, the others share its role."""
     return alias > 0 and mix(key + np.uint64(page) * np.uint64(1024) + np.uint64(alias)) < limit
 
 
-@njit(cache=True)
+@compiled
 def _views(page, length, key, limit):  # type: ignore[no-untyped-def]
     """(h,) int64: different roles among the SPTEs of each head."""
     views = np.ones(page.size, np.int64)

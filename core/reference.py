@@ -1,8 +1,8 @@
 """The kernel's eager page splitting, event by event: slow, obvious, exact.
 
 Written from the rules alone, with the kernel's names (arch/x86/kvm/mmu/mmu.c); its caches are in
-`core.memory_cache`. With the fast path it shares the parsed scenario and the set-up in
-`core.shadow`, no more.
+`core.scenario.memory_cache`. With the fast path it shares the parsed scenario and the set-up in
+`core.scenario.shadow`, no more.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from core import constants as k
-from core.memory_cache import Allocator, MemoryCache
-from core.pte_list import PteList
 from core.scenario import Scenario
-from core.shadow import INDEX_BITS, ShadowMmu, ShadowPage
+from core.scenario.memory_cache import Allocator, MemoryCache
+from core.scenario.pte_list import PteList
+from core.scenario.shadow import INDEX_BITS, ShadowMmu, ShadowPage
 
 
 class Event(NamedTuple):

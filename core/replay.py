@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import compiled
 from core.cost import Cost
 from core.demand import Demand
 from core.hold import hold_quantiles, hold_times
@@ -111,7 +111,7 @@ def replay(
     )
 
 
-@njit(cache=True)
+@compiled
 def _replay(  # type: ignore[no-untyped-def]
     stream, limits, pages, object_capacity, rule, timed, held
 ):
@@ -158,7 +158,7 @@ def _replay(  # type: ignore[no-untyped-def]
     return counts, holds
 
 
-@njit(cache=True)
+@compiled
 def _is_in(some, others):  # type: ignore[no-untyped-def]
     """Which of `some` are among `others`, both ascending."""
     found = np.zeros(some.size, np.bool_)
@@ -190,7 +190,7 @@ def nth_created(demand: Demand, nth: Ints) -> Ints:
     return nth + np.searchsorted(passed, nth, "right")
 
 
-@njit(cache=True)
+@compiled
 def _reach(desc_sum, start, limit, stride):  # type: ignore[no-untyped-def]
     """First event count h > start with desc_sum[h] - desc_sum[start] > limit, else the size.
 
@@ -215,7 +215,7 @@ def _reach(desc_sum, start, limit, stride):  # type: ignore[no-untyped-def]
     return high
 
 
-@njit(cache=True)
+@compiled
 def _chain_desc(stream, short_at, met, limit, stride, exact):  # type: ignore[no-untyped-def]
     """Refills of the descriptor cache alone.
 
@@ -245,7 +245,7 @@ def _chain_desc(stream, short_at, met, limit, stride, exact):  # type: ignore[no
     return refills[:count], both, gap
 
 
-@njit(cache=True)
+@compiled
 def _chain_together(stream, limit, object_capacity, exact):  # type: ignore[no-untyped-def]
     """Refills when each drop fills every cache: (splits, drops by cause, smallest overshoot)."""
     desc_at, desc_sum, reuse = stream.desc_at, stream.desc_sum, stream.reuse

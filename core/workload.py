@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from core.compiled import compiled, inlined
 from core.constants import HUGE_PAGES_PER_GIB, PTE_LIST_EXT
 
 CLUSTER: Final = 64
@@ -50,7 +50,7 @@ def threshold(ratio: float) -> np.uint64:
     return np.uint64(_ONE if ratio >= 1 else int(ratio * 2.0**64))
 
 
-@njit(cache=True, inline="always")
+@inlined
 def mix(key: Any) -> Any:
     """Finaliser of a counter-based generator: a bijection of uint64 (constants of splitmix64)."""
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -58,13 +58,13 @@ def mix(key: Any) -> Any:
     return key ^ (key >> np.uint64(31))
 
 
-@njit(cache=True, inline="always")
+@inlined
 def stream_key(seed: Any, stream: Any) -> Any:
     """Start of one stream of draws; add a page number and `mix` to draw for that page."""
     return mix(mix(seed + np.uint64(0x9E3779B97F4A7C15)) + stream * np.uint64(0xD1B54A32D192ED03))
 
 
-@njit(cache=True, inline="always")
+@inlined
 def _is_drawn(key, page, limit, placement):  # type: ignore[no-untyped-def]
     if placement == 2:
         return (page + np.uint64(1)) * limit < limit
@@ -73,7 +73,7 @@ def _is_drawn(key, page, limit, placement):  # type: ignore[no-untyped-def]
     return mix(key + page) < limit
 
 
-@njit(cache=True)
+@compiled
 def _draw(seed, stream, first, last, limit, placement, room):  # type: ignore[no-untyped-def]
     """Numbers in [first, last) that are drawn, ascending: (int64 array, count).
 

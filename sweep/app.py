@@ -1,8 +1,10 @@
 """`sweep`: an ordinary Hydra app whose job is a grid, and whose multirun is one job."""
 
+import gc
 import os
 import re
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -24,7 +26,6 @@ from sweep.config import CONF, check_key, notes, options, register
 from sweep.errors import RefusedError, suggestion
 from sweep.pipes import ends_with_its_reader
 from sweep.provenance import versions
-from sweep.written import folders_in, folders_of, problems
 
 _BASE: Final[dict[str, Any]] = {"version_base": None} if hydra_version.startswith("1.3.") else {}
 """Today's defaults of Hydra; 1.4 has no others and warns if it is asked for them."""
@@ -37,6 +38,8 @@ class _Done(SystemExit):
 @ends_with_its_reader
 def main() -> None:
     """The `sweep` command. Ends with exit code 0, 1 (some points failed) or 2 (refused)."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no matrix is multiplied here
+    gc.disable()  # while configurations are composed, of which nothing is garbage
     register()
     shows_all = "HYDRA_FULL_ERROR" in os.environ
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises what it cannot compose, and we tell it
@@ -49,6 +52,9 @@ def main() -> None:
         if shows_all:
             raise
         _refuse(_uncomposed(error))
+    except KeyboardInterrupt:  # while configurations are composed; a run has its own words for it
+        sys.stderr.write("interrupted before anything ran.\n")
+        raise _Done(128 + signal.SIGINT) from None
 
 
 def _job(config: DictConfig) -> NoReturn:
@@ -63,11 +69,14 @@ def _job(config: DictConfig) -> NoReturn:
 def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) -> NoReturn:
     """Run the grid of `arguments` on the config `base`, and end the process with its exit code."""
     from sweep.sweeper import Sweep
+    from sweep.written import folders_of
 
     try:
         sweep = Sweep(loader, base, arguments)
     except RefusedError as error:
         _refuse(str(error))
+    gc.freeze()
+    gc.enable()
     os.environ.update(jit_cache.settings(versions()) | os.environ)
     from sweep.launch import Job, launch
 
@@ -123,9 +132,10 @@ def _check_words(words: Sequence[str]) -> None:
 
 def _uncomposed(error: Exception) -> str:
     """Why Hydra could not compose the config: the file and line, or else what Hydra says."""
-    said = [str(error)] + [
-        str(e) for e in [error.__cause__] if isinstance(e, OmegaConfBaseException)
-    ]
+    from sweep.written import folders_in, problems
+
+    causes = [error, error.__cause__]
+    said = [str(e) for e in causes if e is error or isinstance(e, OmegaConfBaseException)]
     inside = re.match(r"In '(\w+)/(.+?)'", said[0])
     found = problems(folders_in(sys.argv[1:]), inside[1], inside[2]) if inside else []
     return "\n".join(found or [*said, _hints(sys.argv[1:])]).strip()

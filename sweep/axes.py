@@ -10,7 +10,7 @@ from omegaconf.errors import ValidationError
 from core.parameters import BY_KEY, BY_NAME, Parameter, Value, problems
 from sweep.config import SETTINGS, check_key
 from sweep.errors import RefusedError, suggestion
-from sweep.values import Range, Values
+from sweep.grid.values import Range, Values
 
 _NODES: Final = {int: IntegerNode, float: FloatNode, bool: BooleanNode, str: StringNode}
 

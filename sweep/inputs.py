@@ -4,30 +4,32 @@ Every refusal is an InputError that names the file, the line and the rule.
 """
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
 from core.patterns import KERNELS
-from core.recorded import recorded_scenario
-from core.trace import InputError
+from core.recording.trace import InputError
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 
 MAX_LINE: Final = 1 << 26
-MAX_TRACE_LINE: Final = 1 << 16
+MAX_RECORDED_LINE: Final = 1 << 16
 MAX_TEXT: Final = 1 << 34
+WHOLE_EVENT: Final = re.compile(rb" errno (0|-\d\d)$")
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
-def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[tuple[int, str]]:
+def read_lines(path: Path, recorded: bool = False) -> Iterator[tuple[int, str]]:
     """(line number from 1, line without its end) of a text file, gzip or not.
 
-    Raises InputError if it cannot be read, is truncated inside a line or a gzip stream, is not
-    UTF-8, or has a line of over `longest` or more than MAX_TEXT bytes.
+    What was `recorded` has short lines, and its last one has an end or is a whole split event; JSON
+    that is cut shows itself. Raises InputError if the file cannot be read, is truncated, is not
+    UTF-8, has a line that is too long or more than MAX_TEXT bytes.
     """
-    number = 0
+    number, longest = 0, MAX_RECORDED_LINE if recorded else MAX_LINE
     try:
         with path.open("rb") as plain:
             zipped = plain.read(2) == GZIP_MAGIC
@@ -38,6 +40,9 @@ def read_lines(path: Path, longest: int = MAX_LINE) -> Iterator[tuple[int, str]]
                 number += 1
                 left -= len(raw)
                 yield number, _decoded(path, number, raw, longest, left)
+                if recorded and not raw.endswith(b"\n") and not WHOLE_EVENT.search(raw):
+                    rule = "the last line has no end: the file is truncated"
+                    raise InputError(path, number, rule)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(path, number + 1, f"broken gzip ({error}): the file is damaged") from error
     except OSError as error:
@@ -49,8 +54,6 @@ def _decoded(path: Path, number: int, raw: bytes, longest: int, left: int) -> st
         raise InputError(path, number, f"over {longest} bytes: no such line is that long")
     if left < 0:
         raise InputError(path, number, f"over {MAX_TEXT} bytes of text: split the file")
-    if not raw.endswith(b"\n"):
-        raise InputError(path, number, "the last line has no end: the file is truncated")
     try:
         return raw.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -62,7 +65,9 @@ def read_workload(path: Path) -> str:
 
     Plain or gzip; what is wrong with it is told by file, line and rule.
     """
-    text = "".join(f"{line}\n" for _, line in read_lines(path, MAX_TRACE_LINE))
+    from core.recording.workload import recorded_scenario
+
+    text = "".join(f"{line}\n" for _, line in read_lines(path, recorded=True))
     recorded_scenario(text, str(path), KERNELS[-1])
     return text
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from rich.console import Console
-
 from sweep.backends import KINDS, Backend, BackendConfig, RayLostError
 from sweep.errors import RefusedError
 from sweep.grid import Grid
@@ -24,7 +22,8 @@ from sweep.progress import Reporter
 from sweep.provenance import provenance, versions
 from sweep.shard import Engine, Outcomes, Work, peak_rss
 from sweep.sizing import BYTES_PER_POINT, measure
-from sweep.store import COMPACTED, DONE, PLAN, StorageError, Store
+from sweep.store import DONE, PLAN, StorageError, Store
+from sweep.terminal import tell
 
 INLINE_S: Final = 5.0
 """`auto` starts Ray, which takes 2-6 s, only for runs that would take longer than this."""
@@ -58,22 +57,21 @@ def launch(grid: Grid, job: Job, outcomes: Outcomes | None = None) -> int:
     results could not be written, 2 if it was refused before it ran, 130 or 143 if it was
     interrupted and can be resumed.
     """
-    console = Console(stderr=True)
     try:
         with _sigterm():
-            return _Launch(grid, job, outcomes, console).run()
+            return _Launch(grid, job, outcomes).run()
     except RefusedError as error:
-        return _say(console, f"refused: {error}", 2)
+        return _say(f"refused: {error}", 2)
     except (StorageError, RayLostError) as error:
-        return _say(console, f"stopped: {error}\n{_resume(job)}", 1)
+        return _say(f"stopped: {error}\n{_resume(job)}", 1)
     except KeyboardInterrupt:
-        return _say(console, f"interrupted. {_resume(job)}", 128 + signal.SIGINT)
+        return _say(f"interrupted. {_resume(job)}", 128 + signal.SIGINT)
     except TerminatedError:
-        return _say(console, f"terminated. {_resume(job)}", 128 + signal.SIGTERM)
+        return _say(f"terminated. {_resume(job)}", 128 + signal.SIGTERM)
 
 
 class _Launch:
-    def __init__(self, grid: Grid, job: Job, outcomes: Outcomes | None, console: Console) -> None:
+    def __init__(self, grid: Grid, job: Job, outcomes: Outcomes | None) -> None:
         if job.backend.kind not in KINDS:
             raise RefusedError(f"backend.kind={job.backend.kind}: choose one of {', '.join(KINDS)}")
         recordings = read_workloads(grid)
@@ -81,7 +79,6 @@ class _Launch:
         self._start_s = 0.0
         self._job = job
         self._grid = grid
-        self._console = console
         self._recordings = recordings
         self._outcomes = outcomes or Engine(job.engine, recordings)
         self._plan = Plan(
@@ -93,34 +90,34 @@ class _Launch:
         self._store = Store.open(job.results_dir, self._plan.run_name)
 
     def run(self) -> int:
-        plan = self._estimated(self._stored_plan() or self._new_plan())
+        stored = self._stored_plan()
         if self._job.dry_run:
-            return _say(
-                self._console, _estimate(plan, self._store, self._kind(plan, plan.points)), 0
-            )
+            plan = self._estimated(stored or self._new_plan())
+            return _say(_estimate(plan, self._store, self._kind(plan, plan.points)), 0)
         if (code := self._compacted()) is not None:
             return code
         self._store.create()
-        reporter = Reporter(self._console, plan.points, 0, 0)
+        reporter = Reporter(self._plan.points, 0, 0)
         with Lease(self._store, lambda: reporter.facts()) as lease:
+            plan = self._estimated(stored or self._new_plan())
+            lease.settle()
             seconds = plan.seconds
             plan = self._stored_plan() or self._publish(plan)
             plan = replace(plan, seconds=plan.seconds or seconds)
             ledger = Ledger(plan, self._store)
-            reporter = Reporter(self._console, plan.points, ledger.points, ledger.failures)
+            left = plan.nr_shards - ledger.shards
+            reporter = Reporter(plan.points, ledger.points, ledger.failures, left)
             if not ledger.is_complete:
                 self._compute(plan, ledger, reporter, lease)
             return self._finish(plan, ledger)
 
     def _compacted(self) -> int | None:
         """The exit code of a run that has finished and was compacted; None for others."""
-        if self._store.get_json(COMPACTED) is None:
+        if self._store.compacted() is None:
             return None
         done = self._store.get_json(DONE) or {}
         rows, failures = done.get("rows", 0), done.get("failures", 0)
-        _say(
-            self._console, f"{self._store.uri}: {rows:,} points, {failures:,} failed, compacted", 0
-        )
+        _say(f"{self._store.uri}: {rows:,} points, {failures:,} failed, compacted", 0)
         return self._code(failures)
 
     def _stored_plan(self) -> Plan | None:
@@ -169,11 +166,10 @@ class _Launch:
         backend = _backend(replace(self._job.backend, kind=kind))
         deadline_s = self._job.backend.deadline_s
         work = Work(plan, self._store, self._outcomes, lease.owner, deadline_s, versions())
-        self._console.print(
+        tell(
             f"{self._store.uri}: {plan.points - ledger.points:,} of {plan.points:,} points to do, "
-            f"{plan.nr_shards - ledger.shards:,} shards, backend {kind}",
-            soft_wrap=True, highlight=False, markup=False,
-        )  # fmt: skip
+            f"{plan.nr_shards - ledger.shards:,} shards, backend {kind}"
+        )
         with reporter:
             for manifest in backend.run(work, ledger.missing()):
                 ledger.add(manifest)
@@ -192,7 +188,7 @@ class _Launch:
             self._store.put_json(DONE, ledger.summary() | times | memory)
         text = f"{self._store.uri}: {plan.points:,} points, {ledger.failures:,} failed, {seconds} s"
         started = f", of which Ray took {self._start_s} s to start" if self._start_s else ""
-        _say(self._console, text + started, 0)
+        _say(text + started, 0)
         code = self._code(ledger.failures)
         if plan.name != "sweep":
             from sweep.results.telling import announce
@@ -206,7 +202,7 @@ class _Launch:
             return 0
         from sweep.results.telling import failures
 
-        return _say(self._console, "\n".join(failures(self._store.uri)), 1)
+        return _say("\n".join(failures(self._store.uri)), 1)
 
 
 def _backend(config: BackendConfig) -> Backend:
@@ -236,8 +232,8 @@ def _resume(job: Job) -> str:
     return f"What is done is kept; resume with: {job.resume}"
 
 
-def _say(console: Console, text: str, code: int) -> int:
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+def _say(text: str, code: int) -> int:
+    tell(text)
     return code
 
 

@@ -16,7 +16,7 @@ STALE_S: Final = 15.0
 """A lease of another machine that did not beat for this long is taken over."""
 
 _SETTLE_S: Final = {True: 0.05, False: 1.0}
-"""By whether the folder is local: how long to wait before reading one's own lease back."""
+"""By whether the folder is local: how long after taking a lease a rival's would show."""
 
 
 def _machine() -> str:
@@ -25,7 +25,7 @@ def _machine() -> str:
     return f"{os.uname().nodename}/{boot}/{Path('/proc/self/ns/pid').readlink()}"
 
 
-def _started(pid: int) -> str:
+def _started(pid: object) -> str:
     """When a process of this machine started, in clock ticks since boot; empty if it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -36,7 +36,7 @@ def _started(pid: int) -> str:
 
 
 class Lease:
-    """The right to write one run, held while the `with` block runs.
+    """The right to write one run, held while the `with` block runs and once it is settled.
 
     `lost` becomes true when another driver has taken over, which happens only to a driver that
     did not beat for `STALE_S`. Both then write equal rows under equal names, so nothing tears.
@@ -46,6 +46,7 @@ class Lease:
         self._store = store
         self._facts = facts
         self._beats = 0
+        self._settled_at = 0.0
         self._over = threading.Event()
         self._me = {
             "owner": uuid.uuid4().hex,
@@ -64,12 +65,17 @@ class Lease:
     def __enter__(self) -> "Lease":
         self._wait_for_the_dead()
         self._beat()
-        time.sleep(_SETTLE_S[self._store.is_local])
+        self._settled_at = time.monotonic() + _SETTLE_S[self._store.is_local]
+        self._thread.start()
+        return self
+
+    def settle(self) -> None:
+        """Wait until the lease is nobody else's; RefusedError if it is. Nothing may be written
+        before, but there is time to plan."""
+        time.sleep(max(self._settled_at - time.monotonic(), 0))
         found = self._store.get_json(LEASE)
         if not self._is_mine(found):
             raise RefusedError(_busy(self._store, found))
-        self._thread.start()
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self._over.set()
@@ -81,10 +87,11 @@ class Lease:
     def _wait_for_the_dead(self) -> None:
         """Return once nobody alive holds the lease; RefusedError if somebody does."""
         seen = self._store.get_json(LEASE)
-        if not seen or _is_dead(seen, self._me["machine"]):
+        if not seen or is_dead(seen):
             return
         end = time.monotonic() + STALE_S
-        while seen["machine"] != self._me["machine"] and time.monotonic() < end:
+        elsewhere = seen.get("machine") != self._me["machine"]
+        while elsewhere and time.monotonic() < end:
             time.sleep(1.0)
             now = self._store.get_json(LEASE)
             if not now:
@@ -92,7 +99,7 @@ class Lease:
             if now != seen:
                 break
         else:
-            if seen["machine"] != self._me["machine"]:
+            if elsewhere:
                 return
         raise RefusedError(_busy(self._store, seen))
 
@@ -115,11 +122,11 @@ class Lease:
                 continue
 
 
-def _is_dead(lease: dict[str, Any], machine: Any) -> bool:
+def is_dead(lease: dict[str, Any]) -> bool:
     """Whether the holder was a process of this machine that is gone."""
-    if lease.get("machine") != machine:
+    if lease.get("machine") != _machine():
         return False
-    return _started(int(lease["pid"])) != str(lease["started"])
+    return _started(lease.get("pid")) != str(lease.get("started"))
 
 
 def _busy(store: Store, lease: dict[str, Any] | None) -> str:

@@ -1,6 +1,5 @@
 """Which shards of a run are on disk. Resuming is a listing, and memory a few bytes a shard."""
 
-import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -8,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from sweep.checksum import added
 from sweep.plan import Plan, Shard
 from sweep.store import (
     STAGED,
@@ -21,7 +21,6 @@ from sweep.store import (
 )
 
 _READERS: Final = 16
-_MODULUS: Final = 1 << 256
 
 
 class Ledger:
@@ -34,7 +33,7 @@ class Ledger:
         self._plan = plan
         self._store = store
         self._sizes = np.zeros(plan.nr_shards, np.int64)
-        self._sum = 0
+        self._checksum = added([])
         self.points = self.shards = self.failures = self.peak_rss = 0
         self.changed = False
         self._take_stock()
@@ -78,7 +77,7 @@ class Ledger:
         self.points += shard.last - shard.first
         self.failures += manifest.failures
         self.peak_rss = max(self.peak_rss, manifest.peak_rss)
-        self._sum = (self._sum + table_term(manifest)) % _MODULUS
+        self._checksum = added([self._checksum, manifest.checksum])
 
     @property
     def is_complete(self) -> bool:
@@ -95,7 +94,7 @@ class Ledger:
         gone = (
             self._name(s)
             for s, size in zip(self._plan.shards(), self._sizes, strict=True)
-            if files.get(self._name(s)) != size
+            if files.get(self._name(s)) != size and not self._checked(s)  # or written once more
         )
         if names := list(islice(gone, 3)):
             raise StorageError(
@@ -113,11 +112,5 @@ class Ledger:
         """What `done.json` says of the table."""
         return {
             "rows": self.points, "shards": self.shards, "failures": self.failures,
-            "bytes": int(self._sizes.sum()), "checksum": f"{self._sum:064x}",
+            "bytes": int(self._sizes.sum()), "checksum": self._checksum,
         }  # fmt: skip
-
-
-def table_term(manifest: Manifest) -> int:
-    """A shard's share in the checksum of its table, which is their sum: order does not matter."""
-    text = f"{manifest.first} {manifest.last} {manifest.checksum}"
-    return int(hashlib.sha256(text.encode()).hexdigest(), 16)

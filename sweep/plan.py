@@ -92,15 +92,6 @@ class Plan:
             for start in range(first, last, size):
                 yield Shard(start, min(start + size, last))
 
-    def has(self, shard: Shard) -> bool:
-        """Whether `shard` is one of the run's shards."""
-        at = bisect_right([segment.first for segment in self.segments], shard.first) - 1
-        if at < 0:
-            return False
-        first, last, size = self.segments[at]
-        begins_one = shard.first < last and (shard.first - first) % size == 0
-        return begins_one and shard.last == min(shard.first + size, last)
-
     def ordinal(self, shard: Shard) -> int:
         """The number of a shard of the run, counted from 0 in point order."""
         at = bisect_right([segment.first for segment in self.segments], shard.first) - 1

@@ -29,7 +29,7 @@ def provenance() -> dict[str, str]:
 
 def _digest() -> str:
     digest = hashlib.sha256()
-    for source in sorted(Path(core.__file__).parent.glob("*.py")):
+    for source in sorted(Path(core.__file__).parent.rglob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -31,11 +31,11 @@ def refuse_stale(config: DictConfig, names: Sequence[str]) -> None:
     The swept values are taken out and everything is resolved again: what follows from them then
     fails or changes.
     """
+    swept_keys = {p.key for p in PARAMETERS if p.name in names}
+    if not swept_keys:
+        return
     keys = [*_SETTLED, *(f"backend.{key}" for key in config.backend)]
     interpolated = [key for key in keys if _is_interpolation(config, key)]
-    swept_keys = {p.key for p in PARAMETERS if p.name in names}
-    if not interpolated or not swept_keys:
-        return
     without = config.copy()
     for key in swept_keys:
         OmegaConf.update(without, key, "???")

@@ -1,6 +1,5 @@
 """The Parquet schema, made from `core.parameters` and `core.outcome`, and columns into tables."""
 
-import hashlib
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
@@ -72,7 +71,7 @@ def table(
     rows = len(next(iter(parameters.values())))
     failed = np.zeros(rows, bool)
     failed[list(errors)] = True
-    columns: dict[str, pa.Array] = {"point": pa.array(np.arange(first, first + rows))}
+    columns: dict[str, pa.Array] = {"point": _array(np.arange(first, first + rows), None)}
     columns |= {name: _array(values, None) for name, values in parameters.items()}
     columns |= {
         name: _array(values, failed if errors else None) for name, values in outcomes.items()
@@ -86,39 +85,28 @@ def table(
 
 
 def _array(values: NDArray[Any], null: NDArray[Any] | None) -> pa.Array:
-    if values.dtype.kind != "U":
-        return pa.array(values, mask=null)
-    if len(values) and (values == values[0]).all():
-        texts = pa.repeat(pa.scalar(str(values[0])), len(values))
-    else:
-        words, codes = np.unique(values, return_inverse=True)
-        texts = pa.array(words, pa.string()).take(pa.array(codes))
-    if null is None:
-        return texts
-    return pa.compute.if_else(pa.array(null), pa.scalar(None, pa.string()), texts)
+    """`values` as they lie in memory: pyarrow, asked to look at them, would import pandas."""
+    valid = None if null is None else _bits(~null)
+    if values.dtype.kind == "U":
+        buffers = _texts(values, null)
+        return pa.Array.from_buffers(pa.string(), len(values), [valid, *buffers])
+    plain = _bits(values) if values.dtype == bool else pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [valid, plain])
 
 
-def checksum(rows: pa.Table) -> str:
-    """sha256 over everything that was computed: outcomes, `engine` and `error`, column by column.
-
-    Parameters and `point` follow from the plan, so that `verify` compares them with it instead.
-    """
-    digest = hashlib.sha256()
-    for field in schema():
-        if field.metadata[b"role"] in (b"outcome", b"failure"):
-            digest.update(field.name.encode())
-            _update(digest, rows.column(field.name).combine_chunks())
-    return digest.hexdigest()
+def _bits(flags: NDArray[Any]) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(flags, bitorder="little"))
 
 
-def _update(digest: Any, values: pa.ChunkedArray | pa.Array) -> None:
-    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    valid = array.is_valid().to_numpy(zero_copy_only=False)
-    digest.update(np.packbits(valid).tobytes())
-    if pa.types.is_string(array.type):
-        encoded = array.dictionary_encode()
-        codes = encoded.indices.fill_null(-1).to_numpy()
-        digest.update("\0".join(encoded.dictionary.to_pylist()).encode())
-        digest.update(np.ascontiguousarray(codes, np.int32))
-    else:
-        digest.update(np.ascontiguousarray(array.fill_null(0).to_numpy()))
+def _texts(values: NDArray[Any], null: NDArray[Any] | None) -> list[pa.Buffer]:
+    """Offsets and bytes of strings; of each different one only one Python object is made."""
+    if null is None and len(values) and (values == values[0]).all():
+        word = str(values[0]).encode()
+        offsets = np.arange(len(values) + 1, dtype=np.int32) * np.int32(len(word))
+        return [pa.py_buffer(offsets), pa.py_buffer(word * len(values))]
+    words, codes = np.unique(values, return_inverse=True)
+    encoded = np.array([word.encode() for word in words.tolist()] + [b""], object)
+    codes = codes if null is None else np.where(null, len(words), codes)
+    lengths = np.array([len(word) for word in encoded], np.int32)[codes]
+    offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
+    return [pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded[codes]))]

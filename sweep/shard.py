@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from core.compiled import PATIENCE, interpreted
 from core.outcome import OUTCOMES
 from sweep.backends import jit_cache
 from sweep.grid import Grid
@@ -62,9 +63,17 @@ class Engine:
     def __call__(self, points: Mapping[str, NDArray[Any]]) -> Columns:
         if "numba" not in sys.modules:
             os.environ.update(jit_cache.settings(versions()) | os.environ)
-        from core.engine import outcomes
+        from core.engine import outcomes, steps
 
-        return outcomes(points, self.name, self.recordings)
+        with interpreted(steps(points, self.name)):
+            return outcomes(points, self.name, self.recordings)
+
+    def is_brief(self, grid: Grid) -> bool:
+        """Whether a grid takes less time than it would take to measure how long it takes."""
+        from core.engine import steps
+
+        few = len(grid) <= 64
+        return few and steps(grid.columns(0, len(grid)), self.name) <= PATIENCE
 
 
 @dataclass(frozen=True)

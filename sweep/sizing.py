@@ -6,10 +6,11 @@ from typing import Final
 
 import numpy as np
 
+from core.compiled import compile_all, nr_compiled
 from sweep.grid import Axis, Choice, Grid, Node, size
+from sweep.grid.values import Range
 from sweep.plan import Segment
-from sweep.shard import Outcomes, evaluate
-from sweep.values import Range
+from sweep.shard import Engine, Outcomes, evaluate
 
 MAX_SHARD: Final = 1 << 17
 """Points: 131,072 rows are 65 MB in memory and 2-10 MB in a file."""
@@ -34,6 +35,9 @@ class Sizing:
 
 def measure(grid: Grid, outcomes: Outcomes) -> Sizing:
     """Cut `grid` into shards that take seconds."""
+    if isinstance(outcomes, Engine) and outcomes.is_brief(grid):
+        return Sizing((Segment(0, len(grid), len(grid)),), _SHARD_S[0])
+    compile_all()
     stretches = _stretches(grid)
     costs = _costs(grid, outcomes, stretches)
     seconds = sum(c * (last - first) for c, (first, last) in zip(costs, stretches, strict=True))
@@ -105,28 +109,29 @@ def _below(first: int, node: Node) -> list[tuple[int, Node]]:
 
 def _costs(grid: Grid, outcomes: Outcomes, stretches: list[tuple[int, int]]) -> list[float]:
     """Seconds a point of each stretch; after `_PROBE_S`, the dearest stands for the rest."""
-    evaluate(grid.columns(0, 1), outcomes)  # compiles, or loads what was compiled
+    evaluate(grid.columns(0, 1), outcomes)  # compiles most of what there is to compile
     end = time.monotonic() + _PROBE_S
     costs: list[float] = []
     for first, last in stretches:
-        if time.monotonic() > end:
-            costs.append(max(costs))
-        else:
-            costs.append(_cost(grid, outcomes, first, last))
+        before, start = nr_compiled(), time.monotonic()
+        costs.append(max(costs) if start > end else _cost(grid, outcomes, first, last))
+        if nr_compiled() > before:
+            end += time.monotonic() - start
     return costs
 
 
 def _cost(grid: Grid, outcomes: Outcomes, first: int, last: int) -> float:
     """Seconds a point, from ever more points in the middle of a stretch, while they are cheap.
 
-    Neighbours share their workload, so that many cost less apiece than one.
+    Neighbours share their workload, so that many cost less apiece than one. What was spent on
+    compiling is not counted.
     """
     middle = (first + last) // 2
-    for points in _PROBE_POINTS:
+    for points in (*_PROBE_POINTS, _PROBE_POINTS[-1]):
         stop = min(middle + points, last)
-        start = time.perf_counter()
+        before, start = nr_compiled(), time.perf_counter()
         evaluate(grid.columns(middle, stop), outcomes)
         seconds = time.perf_counter() - start
-        if seconds > _PROBE_S / 8 or stop == last:
+        if nr_compiled() == before and (seconds > _PROBE_S / 8 or stop == last):
             break
     return seconds / (stop - middle)

@@ -1,6 +1,7 @@
 """The only writer of results: every file appears whole or not at all, here or on `s3://`."""
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -13,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.plan import Plan, Shard
-from sweep.schema import DICTIONARY, FLOATS, checksum, schema
+from sweep.schema import DICTIONARY, FLOATS, schema
 
 PLAN: Final = "plan.json"
 DONE: Final = "done.json"
@@ -24,11 +26,15 @@ COMPACTED: Final = "compacted.json"
 SHARD: Final = "shard-"
 TABLE: Final = "table-"
 """How files of a compacted run begin, which `compacted.json` lists."""
+_TABLE_NAME: Final = re.compile(rf"{TABLE}\d{{6,12}}\.parquet")
 
 STAGED: Final = "."
 """Files that begin so are not finished; no reader looks at them."""
 
 MAX_JSON_BYTES: Final = 4 << 20
+MAX_ROW_BYTES: Final = 4 << 10
+"""In memory; a row takes 500, or up to 2,500 with an error message of the longest kind."""
+
 REMOTE_PATIENCE_S: Final = 60.0
 """How long requests to a remote filesystem are repeated before the run stops."""
 
@@ -170,6 +176,18 @@ class Store:
             return None
         return data if isinstance(data, dict) else None
 
+    def compacted(self) -> dict[str, Any] | None:
+        """`by` and `files` (name to checksum) of a compacted run, or None.
+
+        RefusedError if a name is not that of a table, which could lie outside of the run.
+        """
+        if (found := self.get_json(COMPACTED)) is None:
+            return None
+        files = found.get("files")
+        if not isinstance(files, dict) or not all(map(_TABLE_NAME.fullmatch, files)):
+            raise RefusedError(f"{self.uri}/{COMPACTED} does not list tables of this run.")
+        return found
+
     def put_json(self, name: str, data: dict[str, Any]) -> None:
         self.put(name, (json.dumps(data, indent=1) + "\n").encode())
 
@@ -234,13 +252,20 @@ class Store:
                 f"{self.uri}/{name} is a whole Parquet file, but not this shard of this run: "
                 f"(digest, first, last, rows) is {found}, should be {wanted}. Move it away."
             )
-        facts = (about["failures"], about["seconds"], size, about["checksum"])
-        return Manifest(shard.first, shard.last, *facts)
+        try:
+            failures, seconds = int(about["failures"]), float(about["seconds"])
+            return Manifest(*shard, failures, seconds, size, added([about["checksum"]]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TornError(f"{name}: its footer is incomplete ({error})") from error
 
     def read_rows(self, name: str, words: Sequence[str] = ()) -> pa.Table:
-        """All rows of a file, page checksums verified; the texts of `words` stay dictionaries."""
+        """All rows of a file, page checksums verified; the texts of `words` stay dictionaries.
+
+        ForeignError if it has other columns.
+        """
         where, path = self.file(name)
         with where.open_input_file(path) as source:
+            _footer(source, name)
             return pq.read_table(
                 source, read_dictionary=list(words), page_checksum_verification=True
             )
@@ -284,6 +309,12 @@ def _footer(source: Any, name: str) -> tuple[dict[str, Any], int]:
     found = parquet.schema_arrow
     if not found.remove_metadata().equals(schema().remove_metadata()):
         raise ForeignError(f"{name} has other columns than this run. Move it away.")
+    groups = map(parquet.metadata.row_group, range(parquet.num_row_groups))
+    size = sum(group.total_byte_size for group in groups)
+    if size > MAX_ROW_BYTES * (parquet.metadata.num_rows + 1000):
+        raise ForeignError(
+            f"{name} unfolds to {size:,} bytes, too many for its rows. Move it away."
+        )
     try:
         about = json.loads((found.metadata or {}).get(b"splitsweep", b"{}"))
     except ValueError:

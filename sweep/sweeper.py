@@ -14,8 +14,8 @@ from sweep.axes import check, listed, parameter, refuse_no_axis, swept
 from sweep.config import check_key
 from sweep.errors import RefusedError, suggestion
 from sweep.grid import Axis, Choice, Grid, Leaf, Node
+from sweep.grid.values import Values
 from sweep.resolved import refuse_other_settings, refuse_stale, value_of
-from sweep.values import Values
 from sweep.written import folders_of, refuse_wrong_files
 
 _GROUP_AXES: Final = (*GROUPS, "experiment")

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
-ELSEWHERE = ("make", "source", "trace-cmd", "ray", "duckdb", "sbatch", "kubectl")
+ELSEWHERE = ("make", "source", "export", "trace-cmd", "ray", "duckdb", "sbatch", "kubectl")
 """What stands in the README but is not ours to run in a test, or is run by CI itself."""
 THEIRS = ("HEAD:6379", "s3://bucket")
 """Places that only a reader's own cluster has."""

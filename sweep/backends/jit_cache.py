@@ -8,13 +8,15 @@ import fcntl
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 FOLDER: Final = "SPLITSWEEP_KERNELS"
 """Environment variable: the folder of compiled kernels."""
 
+_PATIENCE_S: Final = 60.0
 _warm: set[str] = set()
 
 
@@ -63,13 +65,24 @@ class SharedLocator:
 def warm_up(versions: Mapping[str, str], action: Callable[[], Any]) -> None:
     """Do `action` once in this process, and not while another process of this machine does it.
 
-    The first process compiles in it, the others then load what it compiled.
+    The first process compiles in it, the others then load what it compiled. None waits for ever for
+    one that hangs.
     """
     key = _key(versions)
     if key in _warm:
         return
     lock = Path(tempfile.gettempdir()) / f"splitsweep-{os.getuid()}-{key}.lock"
     with lock.open("a") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        end = time.monotonic() + _PATIENCE_S
+        while not _locked(held) and time.monotonic() < end:
+            time.sleep(0.05)
         action()
     _warm.add(key)
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

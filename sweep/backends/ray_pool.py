@@ -6,7 +6,7 @@ down to the one guilty point.
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import median
@@ -23,7 +23,8 @@ _TRIES: Final = 3
 """Workers that one point may take with it before it becomes an error row."""
 
 _LOSSES: Final = 40
-"""Workers lost one after the other, with no shard done in between, that end the run."""
+"""Workers lost one after the other, with no shard done in between, that end the run, beside one
+for each CPU."""
 
 _PARTS: Final = 8
 _STRAGGLER: Final = (3.0, 4.0)
@@ -41,6 +42,7 @@ class Task:
     tries: int = 0
     since: float = 0.0
     reason: str = ""
+    node: str = ""
     stale: bool = False
 
     @property
@@ -87,7 +89,7 @@ class _Pool:
         self._running: dict[Any, Task] = {}
         self._splits: dict[Shard, Split] = {}
         self._seconds: deque[float] = deque(maxlen=101)
-        self._cpus = 1
+        self._nodes: dict[str, int] = {}
         self._losses = 0
 
     def manifests(self) -> Iterator[Manifest]:
@@ -95,7 +97,7 @@ class _Pool:
         looked = 0.0
         while True:
             if time.monotonic() - looked > _TICK_S:
-                self._cpus = self._session.cpus()
+                self._look_at_nodes()
                 self._help_stragglers()
                 looked = time.monotonic()
             self._fill()
@@ -113,10 +115,30 @@ class _Pool:
         more, _ = self._ray.wait(rest, num_returns=len(rest), timeout=0)
         return [*some, *more]
 
+    def _look_at_nodes(self) -> None:
+        """See which nodes are alive, and take back what was given to others.
+
+        Ray itself fails the tasks of a node that was killed at once, but those of one that hangs or
+        is cut off only after minutes, though it has noticed.
+        """
+        self._nodes = nodes = self._session.nodes()
+        lost = [r for r, task in self._running.items() if task.node and task.node not in nodes]
+        for task in map(self._running.pop, lost):
+            if not task.stale:
+                self._lost(task, self._ray.exceptions.NodeDiedError("its node is gone"))
+
+    def _free(self) -> list[str]:
+        """A node for each CPU that has no task; no node in particular if none has a CPU as yet."""
+        busy = Counter(task.node for task in self._running.values())
+        free = [node for node, cpus in self._nodes.items() for _ in range(cpus - busy[node])]
+        return free or ([] if self._running or any(self._nodes.values()) else [""])
+
     def _fill(self) -> None:
         """Give every CPU one task: a shard takes seconds, so a queue would gain nothing."""
-        while len(self._running) < self._cpus and (task := self._next()):
-            self._submit(task)
+        for node in self._free():
+            if not (task := self._next()):
+                return
+            self._submit(task, node)
 
     def _next(self) -> Task | None:
         if self._ready:
@@ -124,14 +146,15 @@ class _Pool:
         shard = next(self._shards, None)
         return None if shard is None else Task("compute", shard, shard)
 
-    def _submit(self, task: Task) -> None:
+    def _submit(self, task: Task, node: str) -> None:
         arguments: tuple[Any, ...] = (task.shard, self._name(task))
         if task.action == "join":
             arguments = (task.shard, tuple(self._splits[task.whole].done))
         elif task.action == "give_up":
             arguments = (*arguments, task.reason)
-        task.since = time.monotonic()
-        reference = self._remote[task.action].remote(self._reference, *arguments)
+        task.since, task.node = time.monotonic(), node
+        remote = self._session.on_node(self._remote[task.action], node)
+        reference = remote.remote(self._reference, *arguments)
         self._running[reference] = task
 
     @staticmethod
@@ -184,9 +207,13 @@ class _Pool:
     def _lost(self, task: Task, error: Exception) -> None:
         """A worker died: try again, with fewer points once that has happened twice."""
         errors = self._ray.exceptions
+        if isinstance(error, errors.TaskUnschedulableError):  # its node has just gone, or come
+            self._nodes.pop(task.node, None)
+            self._ready.append(task)
+            return
         self._losses += 1
-        if self._losses > _LOSSES:
-            raise RayLostError(f"no worker survives; the last {_LOSSES} died: {error}") from error
+        if self._losses > _LOSSES + sum(self._nodes.values()):  # a node takes all its workers along
+            raise RayLostError(f"no worker survives; {self._losses} died: {error}") from error
         if task.shard == task.whole and task.whole in self._splits and task.action == "compute":
             return  # its parts are on their way
         out_of_memory = isinstance(error, errors.OutOfMemoryError)
@@ -215,10 +242,11 @@ class _Pool:
 
     def _help_stragglers(self) -> None:
         """Let idle workers compute parts of the shard that has been running for longest."""
-        idle = self._cpus - len(self._running)
-        if idle <= 0 or self._ready or not self._running:
+        idle = len(self._free())
+        if not idle or self._ready or not self._running:
             return
-        whole = [t for t in self._running.values() if t.shard == t.whole and t.points > 1]
+        tasks = [task for task in self._running.values() if not task.stale]
+        whole = [t for t in tasks if t.shard == t.whole and t.points > 1]
         whole = [t for t in whole if t.action == "compute" and t.whole not in self._splits]
         seconds, times = _STRAGGLER
         limit = max(seconds, times * median(self._seconds)) if self._seconds else 4 * seconds

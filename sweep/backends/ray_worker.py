@@ -8,6 +8,7 @@ from functools import cache
 
 import pyarrow as pa
 
+from core.compiled import compile_all
 from sweep.backends.jit_cache import warm_up
 from sweep.errors import RefusedError
 from sweep.plan import Shard
@@ -28,6 +29,7 @@ def compute(work: Work, shard: Shard, name: str) -> Manifest:
     code; the driver then sees a lost worker.
     """
     inspect(work)
+    compile_all()
     with _deadline(work.deadline_s):
         warm_up(work.versions, lambda: work.rows(shard.first, shard.first + 1))
         return work.run(shard, name)

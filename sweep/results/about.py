@@ -8,10 +8,10 @@ import polars as pl
 
 from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
+from sweep.grid.values import Range
 from sweep.results.columns import text, unit
 from sweep.results.runs import SCHEMA, Run
 from sweep.results.tables import cell
-from sweep.values import Range
 
 _RUN_LINE = re.compile(r"\s*\bRun:\s+sweep \S+\s*")
 SHOWN = ("nr_lock_drops", "standing_bytes", "lock_held_ns", "hold_ns_p99", "error")

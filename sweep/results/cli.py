@@ -81,7 +81,7 @@ def find(results_dir: str, name: str) -> "Run":
 
 def note(text: str) -> None:
     """Say something beside the answer, on standard error."""
-    from sweep.results.tables import clean
+    from sweep.terminal import clean
 
     print(clean(text), file=sys.stderr)
 

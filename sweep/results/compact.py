@@ -6,10 +6,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.plan import Plan, Shard
-from sweep.schema import COUNTS, DICTIONARY, checksum, schema
+from sweep.schema import COUNTS, DICTIONARY, schema
 from sweep.store import (
     COMPACTED,
     DONE,
@@ -31,26 +32,25 @@ ENCODING: Final = WRITER["column_encoding"] | dict.fromkeys(COUNTS, "DELTA_BINAR
 _PREFERRED: Final = ("desc_capacity", "memslot_gib", "alias_ratio", "policy")
 
 
-def read_compacted(store: Store) -> dict[str, Any] | None:
-    """`by` and `files` (name to checksum) of a compacted run, or None."""
-    return store.get_json(COMPACTED)
-
-
 def compact(store: Store, by: str = "", rows: int = ROWS) -> dict[str, Any]:
     """Rewrite a finished run as files of `rows` rows, sorted by the column `by`, then by point.
 
     The new files count from the moment that `compacted.json` lists them; only then are the shards
     removed, so that an interruption loses nothing and compacting again completes it. Memory is
-    that of one file. RefusedError if the run has not finished or does not sweep `by`.
+    that of one file. RefusedError if the run has not finished, does not sweep `by`, or holds other
+    rows than it finished with.
     """
     plan = read_plan(store, PLAN)
-    found = read_compacted(store)
+    found = store.compacted()
     if not found:
-        if store.get_json(DONE) is None:
+        done = store.get_json(DONE)
+        if done is None:
             raise RefusedError(f"{plan.run_name} has not finished. To go on: {plan.resume}")
         by = _axis(Grid.from_json(plan.grid), by)
         parts = _parts(store, plan, by, rows)
         files = {name: _write(store, plan, name, part) for name, part in parts}
+        if added(files.values()) != done.get("checksum"):
+            raise RefusedError(f"{plan.run_name} was changed: sweep-results verify says where.")
         found = {"by": by, "files": files}
         store.put_json(COMPACTED, found)
     for name in store.files():

@@ -11,7 +11,7 @@ import polars as pl
 
 from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
-from sweep.store import COMPACTED, DONE, PLAN, Store
+from sweep.store import DONE, PLAN, Store
 
 _TYPES: Final = {int: pl.Int64, float: pl.Float64, bool: pl.Boolean, str: pl.String}
 SCHEMA: Final = pl.Schema(
@@ -54,7 +54,7 @@ class Run:
     @cached_property
     def compacted(self) -> dict[str, Any] | None:
         """`files`, and the column `by` that sorts them; None unless the run was compacted."""
-        return self.store.get_json(COMPACTED)
+        return self.store.compacted()
 
     @cached_property
     def shards(self) -> list[str]:

@@ -1,49 +1,74 @@
 """How a run is doing, from its folder alone: from another terminal, or another machine."""
 
 import time
-from typing import Any
+from typing import Any, Final
 
-from sweep.lease import STALE_S
+from sweep.lease import STALE_S, is_dead
+from sweep.ledger import Ledger
 from sweep.plan import Plan
-from sweep.store import DONE, LEASE, PLAN, SHARD, Store, read_plan
+from sweep.store import DONE, LEASE, PLAN, Store, read_plan, shard_name
+
+_BEATS: Final = ("failures", "points_per_s", "eta_s")
+"""What only a driver that is alive knows of its run."""
 
 
 def status(store: Store) -> dict[str, Any]:
     """State, progress, rate, ETA, failures and writer of a run, as one flat record.
 
     `state` is `finished`, `running`, `silent` (its driver stopped beating, on this clock) or
-    `stopped`. RefusedError if the folder holds no run.
+    `stopped`. What is done is counted from the files. RefusedError if the folder holds no run.
     """
     plan = read_plan(store, PLAN)
-    files = store.files()
-    shards = sum(1 for name in files if name.startswith(SHARD))
     done = store.get_json(DONE)
     lease = store.get_json(LEASE) or {}
+    state = _state(done, lease)
     facts: dict[str, Any] = {
-        "run": plan.run_name, "state": _state(done, lease), "points": plan.points,
-        "points_done": min(shards * plan.points // plan.nr_shards, plan.points),
-        "shards": plan.nr_shards, "shards_done": shards, "failures": None, "points_per_s": None,
+        "run": plan.run_name, "state": state, "points": plan.points, "points_done": 0,
+        "shards": plan.nr_shards, "shards_done": 0, "failures": None, "points_per_s": None,
         "eta_s": None, "writer": None, "beat_s_ago": None, "resume": plan.resume,
     }  # fmt: skip
     if done:
-        facts |= {"points_done": done["rows"], "shards_done": done["shards"]}
-        return facts | {"failures": done["failures"], "points_per_s": _rate(plan, done)}
-    live: dict[str, Any] = {
-        k: lease[k] for k in ("points_done", "failures", "points_per_s", "eta_s") if k in lease
-    }
+        facts |= {"points_done": done.get("rows"), "shards_done": done.get("shards")}
+        return facts | {"failures": done.get("failures"), "points_per_s": _rate(plan, done)}
     if lease:
-        live["writer"] = f"{lease.get('host')}, process {lease.get('pid')}"
-        live["beat_s_ago"] = round(time.time() - float(lease.get("at", 0)), 1)
-    return facts | live
+        facts |= {"writer": _writer(state, lease), "beat_s_ago": round(_age(lease), 1)}
+    if state == "running":
+        return facts | _listed(store, plan) | {k: lease[k] for k in _BEATS if k in lease}
+    return facts | _counted(store, plan)
+
+
+def _listed(store: Store, plan: Plan) -> dict[str, Any]:
+    """Progress by the names of the files, which is quick."""
+    files = store.files()
+    found = [s for s in plan.shards() if shard_name(s, plan.points) in files]
+    return {"points_done": sum(s.last - s.first for s in found), "shards_done": len(found)}
+
+
+def _counted(store: Store, plan: Plan) -> dict[str, Any]:
+    """Progress as a driver would find it: torn files do not count."""
+    found = Ledger(plan, store)
+    counts = {"points_done": found.points, "shards_done": found.shards}
+    return counts | {"failures": found.failures}
 
 
 def _rate(plan: Plan, done: dict[str, Any]) -> float | None:
     return round(plan.points / done["seconds"], 1) if done.get("seconds") else None
 
 
+def _age(lease: dict[str, Any]) -> float:
+    """Seconds since the last beat, on this clock."""
+    at = lease.get("at")
+    return time.time() - (at if isinstance(at, int | float) else 0.0)
+
+
+def _writer(state: str, lease: dict[str, Any]) -> str:
+    who = f"{lease.get('host')}, process {lease.get('pid')}"
+    return who + {"stopped": ", which is gone", "silent": ", which is silent"}.get(state, "")
+
+
 def _state(done: dict[str, Any] | None, lease: dict[str, Any]) -> str:
     if done:
         return "finished"
-    if not lease:
+    if not lease or is_dead(lease):
         return "stopped"
-    return "running" if time.time() - float(lease.get("at", 0)) < STALE_S else "silent"
+    return "running" if _age(lease) < STALE_S else "silent"

@@ -14,17 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.results.columns import Format, unit
+from sweep.terminal import clean
 
 WIDE: Final = 400
 """Columns of text when nobody's terminal limits them."""
 
 NAME: Final = 40
 """Letters of the longest word that is never folded."""
-
-
-def clean(text: str) -> str:
-    """`text` with everything that a terminal could take for a command made visible."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def console() -> Console:

@@ -10,7 +10,8 @@ from sweep.results import about
 from sweep.results.answers import ANSWERS, answer
 from sweep.results.columns import Format
 from sweep.results.runs import Run, open_run
-from sweep.results.tables import cell, clean, say, write
+from sweep.results.tables import cell, say, write
+from sweep.terminal import clean
 
 BOUNDS_IN_WORDS: Final = (
     "Bounds: optimum_drops is the fewest that any policy costs with the same caches, "

@@ -8,12 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from core.parameters import PARAMETERS
+from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
-from sweep.ledger import table_term
 from sweep.plan import Plan, Shard
-from sweep.results.compact import read_compacted
-from sweep.schema import checksum
 from sweep.shard import Engine, Outcomes, Work
 from sweep.store import (
     DONE,
@@ -47,7 +45,7 @@ def verify(
     yield from _inputs(store, plan)
     work = Work(plan, store, outcomes or Engine(plan.engine, _recordings(store, plan)))
     chosen = np.random.default_rng(seed).integers(0, plan.points, min(sample, plan.points))
-    compacted = read_compacted(store)
+    compacted = store.compacted()
     check = _compacted(work, compacted, chosen) if compacted else _shards(work, chosen)
     yield from check
 
@@ -68,7 +66,7 @@ def _shards(work: Work, chosen: Any) -> Iterator[str]:
     plan, store = work.plan, work.store
     files = store.files()
     expected = 0
-    terms, rows, failures = 0, 0, 0
+    total, rows, failures = added([]), 0, 0
     for shard in plan.shards():
         name = shard_name(shard, plan.points)
         expected += name in files
@@ -78,12 +76,12 @@ def _shards(work: Work, chosen: Any) -> Iterator[str]:
         manifest, problems = _shard(work, name, shard, chosen)
         yield from problems
         if manifest:
-            terms += table_term(manifest)
+            total = added([total, manifest.checksum])
             rows += shard.last - shard.first
             failures += manifest.failures
     if sum(n.endswith(".parquet") and not n.startswith((STAGED, TABLE)) for n in files) != expected:
         yield "there are Parquet files that are no shards of this run"
-    found = {"rows": rows, "failures": failures, "checksum": f"{terms % (1 << 256):064x}"}
+    found = {"rows": rows, "failures": failures, "checksum": total}
     yield from _done(store, found)
 
 
@@ -146,13 +144,16 @@ def _compacted(work: Work, compacted: dict[str, Any], chosen: Any) -> Iterator[s
     for name, wanted in compacted["files"].items():
         try:
             rows = work.store.read_rows(name)
-        except UNREADABLE as error:
+        except (*UNREADABLE, RefusedError) as error:
             yield f"{name}: {str(error).splitlines()[0]}"
             continue
         if checksum(rows) != wanted:
             yield f"{name}: outcomes are not those that were written"
         failures += len(rows) - rows.column("error").null_count
         points = rows.column("point").to_numpy()
+        if not ((points >= 0) & (points < len(seen))).all():
+            yield f"{name}: some of its points are not of this grid"
+            continue
         if len(np.unique(points)) != len(points) or seen[points].any():
             yield f"{name}: some of its points are there twice"
         seen[points] = True
@@ -160,7 +161,8 @@ def _compacted(work: Work, compacted: dict[str, Any], chosen: Any) -> Iterator[s
             yield f"{name}: {problem}"
     if missing := int((~seen).sum()):
         yield f"{missing:,} points are missing"
-    yield from _done(work.store, {"rows": int(seen.sum()), "failures": failures})
+    found = {"rows": int(seen.sum()), "failures": failures}
+    yield from _done(work.store, found | {"checksum": added(compacted["files"].values())})
 
 
 def _scattered(work: Work, rows: pa.Table, chosen: Any) -> Iterator[str]:

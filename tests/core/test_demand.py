@@ -32,6 +32,26 @@ def test_aliases_of_one_role_share_a_page_and_take_one_descriptor_at_the_second_
     assert demand.nr_created == 4
 
 
+def descriptors(degree: int, own: float, ext: int = 14) -> list[int]:
+    """What each split of one huge page takes."""
+    demand = demand_of(Workload(1, 1, degree, own, pte_list_ext=ext))
+    taken = np.zeros(degree, np.int64)
+    taken[demand.desc_at] = np.diff(demand.desc_sum)
+    return taken.tolist()
+
+
+def test_sixteen_aliases_take_what_the_two_descriptor_sizes_promise() -> None:
+    # Of one role: the 2nd parent makes a descriptor, the 15th a second one.
+    assert descriptors(16, own=0) == [0, 1] + [0] * 12 + [1, 0]
+    # Roles 3 to 14 fit the descriptor that the 2nd role made in each of the 512 child rmaps.
+    assert descriptors(16, own=1) == [0, 512] + [0] * 12 + [512, 0]
+    # With two pointers a descriptor: entries 1, 2, 4, 6 find none free.
+    assert descriptors(7, own=1, ext=2) == [0, 512, 512, 0, 512, 0, 512]
+    # In all 2 or 8 for one role, 1024 or 4096 for sixteen.
+    sums = [sum(descriptors(16, own, ext)) for own in (0, 1) for ext in (14, 2)]
+    assert sums == [2, 8, 1024, 4096]
+
+
 def test_eleven_roles_over_1_gib_run_out_of_shadow_pages() -> None:
     # n_max = 262144 // 50 = 5242. 11 level-2 tables are in use; a split needs more than 5 free, so
     # 5242 - 5 - 11 = 5226 of 11 * 512 = 5632 succeed and 406 are left. 5226 = 475 * 11 + 1: heads

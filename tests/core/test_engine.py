@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import walk
 from core.constants import ENOSPC
-from core.demand import Demand, demand_of, recorded_demand
+from core.demand import Demand, demand_of
 from core.engine import outcomes, workload_of
 from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
+from core.recording.workload import recorded_demand
 from core.reference import run_reference
-from core.scenario import parse_scenario
+from core.scenario import parse_scenario, walk
 from core.story import attempts, story
 from core.workload import Workload
 from tests.core.spelled import scenario

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.fastpath import fast_totals
 from core.reference import run_reference
 from core.scenario import parse_scenario
-from core.walk import demand_of
+from core.scenario.fastpath import fast_totals
+from core.scenario.walk import demand_of
 from tests.goldens import goldens
 from tests.random_scenarios import draw_scenario
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from core.fastpath import fast_totals
-from core.histogram import CAVEAT, parse_histogram
-from core.recorded import recorded_scenario
-from core.trace import InputError
-from core.walk import demand_of
+from core.recording.histogram import CAVEAT, parse_histogram
+from core.recording.trace import InputError
+from core.recording.workload import recorded_scenario
+from core.scenario.fastpath import fast_totals
+from core.scenario.walk import demand_of
 
 DATA = Path(__file__).parents[1] / "data" / "traces"
 TEXT = "Rmap_Count:\t0\t1\t2-3\nLevel=4K:\t9\t0\t0\t\nLevel=2M:\t2\t3\t4\t\nLevel=1G:\t1\t0\t0\t\n"

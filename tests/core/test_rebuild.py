@@ -6,13 +6,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core.constants import EAGAIN
-from core.predict import predict
-from core.rebuild import scenario_of
 from core.recording import shadow_recording
+from core.recording.predict import predict
+from core.recording.rebuild import scenario_of
+from core.recording.trace import parse_trace
 from core.reference import run_reference
 from core.scenario import parse_scenario
-from core.trace import parse_trace
-from core.walk import demand_of
+from core.scenario.walk import demand_of
 from tests.random_scenarios import draw_scenario
 
 PRINTED = 5  # role bits that kvm_mmu_get_page prints: ad_disabled and efer_nx

@@ -4,6 +4,7 @@ import pytest
 
 from core.reference import run_reference
 from core.scenario import parse_scenario
+from core.scenario.fastpath import fast_totals
 from tests.goldens import goldens, is_large
 
 SMALL = [g for g in goldens() if not is_large(g[0])]
@@ -33,6 +34,18 @@ def test_every_event_and_total_equals_the_kernels_own_functions():
 @pytest.mark.slow
 def test_every_total_of_the_large_workloads_equals_too():
     assert [g[0]["id"] for g in LARGE if not agree(*g)] == []
+
+
+@pytest.mark.parametrize(
+    "engine", [lambda *a: run_reference(*a).totals, lambda *a: fast_totals(*a)[0]]
+)
+def test_without_a_minimum_the_descriptor_cache_is_never_filled(engine):
+    # The second split's parent list takes one descriptor, which is allocated there and then.
+    raw = {"id": "t", "memslot": {"base_gfn": 0, "npages": 512}, "runs": [[0, 1, 2, [7, 7]]]}
+    totals = engine(parse_scenario(raw | {"desc_min": 0, "desc_capacity": 1}), "v6_1")
+    assert (totals["lock_drops"], totals["topups"]) == (1, [0, 1, 1])
+    assert (totals["allocs"], totals["atomic_allocs"]) == ([1, 40, 40], 1)
+    assert (totals["desc_used"], totals["nobjs_end"]) == (0, [0, 39, 39])
 
 
 def test_a_reusing_split_needs_a_page_in_the_cache_that_it_does_not_take():
@@ -77,7 +90,7 @@ def test_splits_go_first_then_last_and_down():
 
 
 def test_the_kernels_differ_where_the_odd_role_comes_early():
-    # domain.md section 7.9: 15 aliases, the odd role at position 1 or 14.
+    # 15 aliases, the odd role at position 1 or 14.
     drops = {
         (kernel, odd): run(kernel, runs=[[0, 1, 2, [7] * odd + [6] + [7] * (14 - odd)]]).totals[
             "lock_drops"

@@ -107,6 +107,25 @@ def test_a_leaf_seen_through_the_link_of_another_sp_exists_once():
         parse(mappings=[*twice, twice[0]])
 
 
+def test_one_sp_may_reach_a_direct_page_by_two_paths_but_each_only_once():
+    # By its 2M table, and by its 1G table through another direct page of level 2.
+    paths = [{**BELOW, "access": 7}, {**BELOW, "access": 7, "direct": 2}]
+    totals = run_reference(parse(mappings=[*paths, HUGE]), "v6_12").totals
+    # Tables: both of sp 9, that of sp 0, and the direct ones of levels 1 and 2. The leaf is one
+    # SPTE, the direct page of level 1 has two parents: one descriptor.
+    assert (totals["desc_live_start"], totals["n_used_start"], totals["pages_4k"]) == (1, 5, 512)
+    with pytest.raises(ScenarioError, match="in use already"):
+        parse(mappings=[*paths, paths[1]])
+
+
+def test_a_field_that_is_null_counts_as_absent():
+    fields = ("desc_capacity", "target_level", "range", "ranges", "runs", "mappings", "lists")
+    nulls = dict.fromkeys((*fields, "n_max_mmu_pages", "alloc_fail_len", "resched_at"))
+    given, absent = parse(**nulls), parse()
+    assert (given.desc_capacity, given.ranges) == (absent.desc_capacity, absent.ranges)
+    assert (given.n_max_mmu_pages, given.alloc_fail_len, given.sptes.gfn.size) == (64, None, 0)
+
+
 def test_a_zapped_slot_can_be_mapped_again():
     scenario = parse(mappings=[{**BELOW, "access": 7}, {"zap": 1, **BELOW}, {**BELOW, "access": 7}])
     assert scenario.sptes.access.tolist() == [7, 0, 7]

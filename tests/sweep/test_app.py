@@ -164,6 +164,20 @@ def test_help_and_refusals_load_no_heavy_library() -> None:
         assert done.stdout.splitlines()[-1] == "loaded: []"
 
 
+def test_a_one_point_sweep_loads_no_compiler_and_no_library_that_it_does_not_need(tmp_path) -> None:
+    script = (
+        "import sys; from sweep.app import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code)\n"
+        "heavy = {'ray', 'numba', 'polars', 'altair', 'pandas', 'rich', 'pyarrow.compute'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", script, "backend=inline", "workload.memslot_gib=64"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["0", "loaded: []"]
+    assert len(list(tmp_path.glob("results/sweep-*/shard-*.parquet"))) == 1
+
+
 def test_every_preset_says_where_its_numbers_come_from() -> None:
     for path in sorted((CONF / "workload").glob("*.yaml")):
         said = notes("workload", path.stem)

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from ray._private.runtime_env.packaging import create_package
 
 from sweep.backends import BackendConfig
 from sweep.launch import Job, launch
@@ -30,7 +28,7 @@ def shared(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster(shared):
-    started = Cluster(shared)
+    started = Cluster(shared, jobs=True)
     yield started
     started.close()
 
@@ -55,7 +53,9 @@ def test_workers_run_the_drivers_code_which_is_shipped_in_kilobytes(cluster, sha
         shutil.copytree(ROOT / folder, checkout / folder, ignore=ignored)
     hidden = f'mount -t tmpfs tmpfs {checkout}; exec "$@"'
     number = cluster.start(wrap=("unshare", "-m", "bash", "-c", hidden, "bash"))
-    code, said = drive(cluster, shared / "a", "telling", checkout, PYTHONPATH=str(checkout))
+    kernels = str(tmp_path / "kernels")  # what `sweep` sets in its own environment
+    mine = {"PYTHONPATH": str(checkout), "SPLITSWEEP_KERNELS": kernels}
+    code, said = drive(cluster, shared / "a", "telling", checkout, **mine)
     cluster.kill(number)
     assert code == 0, said
     assert len(table_of(run_of(shared / "a"))) == 1000
@@ -63,7 +63,7 @@ def test_workers_run_the_drivers_code_which_is_shipped_in_kilobytes(cluster, sha
     shipped = next(t for t in told if "py_modules_files" in t["core"])
     assert "py_modules_files" in shipped["sweep"]
     assert shipped["threads"] == "1"
-    assert "/kernels-" in shipped["kernels"]
+    assert shipped["kernels"] == kernels
     packages = [Path(shipped[name]).parent for name in ("core", "sweep")]
     files = [file for package in packages for file in package.rglob("*") if file.is_file()]
     assert not any(file.suffix == ".nbc" for file in files)
@@ -128,24 +128,47 @@ def test_a_cluster_that_cannot_be_joined_is_refused(tmp_path, capsys, monkeypatc
     assert os.environ.get("RAY_ADDRESS") is None
 
 
-def test_what_a_job_ships_runs_on_the_cluster_it_was_submitted_to(cluster, shared, tmp_path):
-    # What Ray's job server does: unpack the package, go there, name the cluster, run the words.
-    environment = yaml.safe_load((ROOT / "conf" / "cluster" / "runtime_env.yaml").read_text())
-    package = tmp_path / "package.zip"
-    create_package(
-        str(ROOT), package, include_gitignore=True, include_parent_dir=False,
-        excludes=environment["excludes"],
-    )  # fmt: skip
-    shutil.unpack_archive(package, tmp_path / "there")
+def test_a_job_submitted_from_a_checkout_uploads_kilobytes_and_leaves_a_whole_run(
+    cluster, shared, tmp_path
+):
+    checkout = tmp_path / "checkout"
+    here = shutil.ignore_patterns(".git", ".venv", "__pycache__", "results", ".*_cache")
+    shutil.copytree(ROOT, checkout, ignore=here)
+    for heavy in (checkout / ".venv" / "lib", checkout / "results" / "old-0123456789ab"):
+        heavy.mkdir(parents=True)
+        (heavy / "shard-0-1.parquet").write_bytes(os.urandom(40 << 20))
     wait_for(lambda: alive(cluster) == 1)
     words = ["-m", "workload.memslot_gib=1,2", "caches.desc_capacity=range(553,603)"]
-    words += ["backend.shard_points=20", f"results_dir={shared / 'job'}"]
+    words += ["backend=ray_cluster", "backend.shard_points=20", f"results_dir={shared / 'job'}"]
     done = subprocess.run(
-        [sys.executable, "-m", "sweep", *words], capture_output=True, text=True, timeout=100,
-        cwd=tmp_path / "there", check=False,
-        env=cluster.environment | environment["env_vars"] | {"RAY_ADDRESS": cluster.address},
+        [Path(sys.executable).with_name("ray"), "job", "submit", "--address", cluster.jobs,
+         "--runtime-env", "conf/cluster/runtime_env.yaml", "--", sys.executable, "-m", "sweep",
+         *words],
+        env=cluster.environment, cwd=checkout, capture_output=True, text=True, timeout=100,
+        check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "backend ray_cluster" in done.stderr
-    rows = table_of(run_of(shared / "job"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "backend ray_cluster" in done.stdout
+    run = run_of(shared / "job")
+    rows = table_of(run)
     assert (len(rows), rows.column("error").null_count) == (100, 100)
+    assert json.loads((run / "done.json").read_text())["rows"] == 100
+    (unpacked,) = cluster.folder.glob("session_2*/runtime_resources/working_dir_files/*/")
+    names = {path.name for path in unpacked.iterdir()}
+    assert {"core", "sweep", "conf"} <= names
+    assert not names & {"results", ".venv", "tests", ".git"}
+    files = [f for f in unpacked.rglob("*") if f.is_file() and f.suffix != ".pyc"]
+    assert sum(f.stat().st_size for f in files) < 1 << 20
+    assert not list(unpacked.rglob("*.nbc"))  # kernels are compiled once a machine, not once a job
+
+
+def test_a_job_without_the_token_is_turned_away(cluster):
+    bare = {k: v for k, v in cluster.environment.items() if not k.startswith("RAY_AUTH")}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ray"), "job", "submit", "--address", cluster.jobs, "--",
+         "true"],
+        env=bare | {"HOME": str(cluster.folder / "nobody")}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "token" in done.stdout + done.stderr

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.parameters import BY_NAME, PARAMETERS
 from sweep.grid import MAX_POINTS, Axis, Choice, Grid, Leaf, Node
-from sweep.values import Range
+from sweep.grid.values import Range
 
 DEFAULTS = {p.name: p.default for p in PARAMETERS}
 
@@ -217,6 +217,8 @@ def test_more_points_than_an_int64_can_number_are_refused() -> None:
     [
         (Leaf({"rounds": 1}), "without a value"),
         (Axis("rounds", (1, 2), rest()), "rounds a value twice"),
+        (Axis("rounds", (1, 2), Choice("policy", (("kernel", rest()),))), "rounds a value twice"),
+        (Choice("policy", (("kernel", rest()), ("exact_demand", rest("seed")))), "leaves seed"),
         (Axis("rounds", (), rest("rounds")), "0 points"),
         (Axis("rounds", Range.of(0, 1, "0.5"), rest("rounds")), "rounds is int"),
         (Choice("policy", ()), "0 points"),

@@ -23,7 +23,9 @@ def test_a_recording_reads_the_same_plain_or_zipped(tmp_path):
     ("content", "message"),
     [
         (b"", "no kvm_mmu_split_huge_page event"),
-        (SPLIT + b"-11\n" + SPLIT + b"0", ":2: the last line has no end: the file is truncated"),
+        (SPLIT + b"-11\n" + SPLIT + b"-1", ":2: the last line has no end: the file is truncated"),
+        (SPLIT + b"-11\n" + SPLIT[:-9], ":2: the last line has no end: the file is truncated"),
+        (SPLIT + b"-11\n" + SPLIT + b"0\nvmm-7", ":3: the last line has no end"),
         (SPLIT + b"-11\n" + SPLIT + b"\n", ":2: "),
         (SPLIT + b"-11\n\xff\n", ":2: byte 0 is not UTF-8"),
         (SPLIT + b"-11\n" + b"x" * 70_000 + b"\n", ":2: over 65536 bytes"),
@@ -40,6 +42,12 @@ def test_a_damaged_recording_is_refused(tmp_path, content, message):
     with pytest.raises(ValueError, match=r".") as refusal:
         read_workload(path)
     assert message in str(refusal.value)
+
+
+def test_a_whole_last_event_needs_no_line_end(tmp_path):
+    path = tmp_path / "copied.trace"
+    path.write_bytes(SPLIT + b"-11\n" + SPLIT + b"0")
+    assert read_workload(path).count("\n") == 2
 
 
 def test_a_folder_is_no_recording(tmp_path):

@@ -3,12 +3,13 @@
 import json
 import shutil
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sweep.backends import BackendConfig
 from sweep.launch import Job, launch
-from tests.sweep.standins import seeds_by_capacities, tiny
+from tests.sweep.standins import fussy, seeds_by_capacities, tiny
 from tests.sweep.tables import table_of
 
 INLINE = BackendConfig(kind="inline", shard_points=50)
@@ -38,6 +39,20 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(tmp_path, capsys):
     assert "core seconds" in said
     assert " MB, backend inline" in said
     assert not (tmp_path / "new").exists()
+
+
+def test_one_bad_point_in_a_million_is_one_error_row(tmp_path, capsys):
+    grid = seeds_by_capacities(1000, 1000)
+    assert launch(grid, job_of(tmp_path, backend=BackendConfig(kind="inline")), fussy) == 1
+    # Seed 5, capacity 600: 5 x 1000 + 600 - 553.
+    assert "point 5,047: ValueError" in capsys.readouterr().err
+    columns = ["point", "error", "nr_lock_drops"]
+    files = sorted(run_of(tmp_path).glob("shard-*"))
+    rows = pa.concat_tables(pq.read_table(path, columns=columns) for path in files)
+    assert rows.column("point").to_numpy().tolist() == list(range(10**6))
+    missing = rows.column("nr_lock_drops").is_null().to_numpy()
+    assert missing.nonzero()[0].tolist() == [5047]
+    assert (~rows.column("error").is_null().to_numpy()).nonzero()[0].tolist() == [5047]
 
 
 def test_auto_is_inline_for_a_short_run(tmp_path, capsys):

@@ -59,6 +59,19 @@ def test_a_footer_that_claims_gigabytes_is_refused(tmp_path):
     assert isinstance(checked(tmp_path, claim), TornError)
 
 
+def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path):
+    rows = WORK.rows(0, 20)
+    at = rows.schema.get_field_index("error")
+    texts = pa.array(["x" * (20 << 20), *[None] * 19], pa.string())
+    bomb = bytes(encode(rows.set_column(at, rows.schema.field(at), texts), {}))
+    assert len(bomb) < 100_000
+    found = checked(tmp_path, bomb)
+    assert isinstance(found, RefusedError)
+    assert "unfolds to 20,9" in str(found)  # 20 << 20 is 20,971,520
+    with pytest.raises(RefusedError, match="unfolds"):
+        Store(str(tmp_path)).read_rows(NAME)
+
+
 def test_metadata_that_is_no_json_object_is_foreign(tmp_path):
     sink = pa.BufferOutputStream()
     metadata = {"splitsweep": '["no", "object"]'}

@@ -13,16 +13,18 @@ import pytest
 
 from core.outcome import OUTCOMES
 from sweep.backends import BackendConfig
+from sweep.checksum import checksum
 from sweep.errors import RefusedError
 from sweep.grid import Axis, Grid
 from sweep.launch import Job, launch
-from sweep.ledger import table_term
 from sweep.plan import Plan, Shard
+from sweep.progress import Reporter
 from sweep.results.compact import compact
 from sweep.results.runs import scan
 from sweep.results.status import status
 from sweep.results.verify import verify
-from sweep.store import Store
+from sweep.schema import schema
+from sweep.store import Manifest, Store
 from tests.sweep.standins import fussy, seeds_by_capacities, tiny
 from tests.sweep.tables import table_of
 
@@ -64,8 +66,8 @@ def with_column(rows, name, row, value):
 def forged_done(run, old, new):
     """Make done.json agree with a forged shard."""
     done = json.loads((run / "done.json").read_text())
-    total = (int(done["checksum"], 16) - table_term(old) + table_term(new)) % (1 << 256)
-    (run / "done.json").write_text(json.dumps(done | {"checksum": f"{total:064x}"}))
+    total = int(done["checksum"], 16) - int(old.checksum, 16) + int(new.checksum, 16)
+    (run / "done.json").write_text(json.dumps(done | {"checksum": f"{total % (1 << 128):032x}"}))
 
 
 def cut(run):
@@ -239,6 +241,64 @@ def test_verify_finds_tampering_with_a_compacted_run(run):
     assert any("table-000001" in problem for problem in problems(run))
 
 
+def test_compacting_does_not_hide_what_was_changed_before(run):
+    change_outcome(run)
+    with pytest.raises(RefusedError, match="was changed: sweep-results verify"):
+        compact(Store(str(run)), "desc_capacity", rows=150)
+    assert len(list(run.glob("shard-*"))) == 4
+    assert not (run / "compacted.json").exists()
+
+
+def test_a_compacted_file_rewritten_with_its_checksum_is_found_without_computing_again(run):
+    store = Store(str(run))
+    compact(store, "desc_capacity", rows=150)
+    name = "table-000001.parquet"
+    forged = with_column(store.read_rows(name), "nr_lock_drops", 7, 1).combine_chunks()
+    pq.write_table(forged, run / name)
+    listed = json.loads((run / "compacted.json").read_text())
+    listed["files"][name] = checksum(forged)
+    (run / "compacted.json").write_text(json.dumps(listed))
+    found = problems(run, sample=0)
+    assert len(found) == 1
+    assert found[0].startswith("done.json: checksum is")
+
+
+def test_a_compacted_file_with_other_points_or_columns_is_a_problem_not_a_crash(run):
+    store = Store(str(run))
+    compact(store, "desc_capacity", rows=150)
+    name = "table-000001.parquet"
+    pq.write_table(with_column(store.read_rows(name), "point", 7, 1 << 40), run / name)
+    assert any("not of this grid" in problem for problem in problems(run))
+    pq.write_table(pa.table({"point": [1]}), run / name)
+    assert any("has other columns" in problem for problem in problems(run))
+
+
+@pytest.mark.parametrize("name", ["../other/table-000000.parquet", "/etc/passwd", "shard-0-1"])
+def test_a_compacted_run_cannot_name_files_outside_of_its_folder(run, name):
+    (run / "compacted.json").write_text(json.dumps({"by": "seed", "files": {name: "0" * 32}}))
+    with pytest.raises(RefusedError, match="does not list tables of this run"):
+        scan(str(run))
+    with pytest.raises(RefusedError, match="does not list tables of this run"):
+        problems(run)
+
+
+def test_a_run_cut_otherwise_has_the_same_checksum(run, tmp_path):
+    other = BackendConfig(kind="inline", shard_points=33)
+    assert launch(GRID, Job(results_dir=str(tmp_path / "other"), backend=other), fussy) == 1
+    again = next(tmp_path.glob("other/sweep-*"))
+    sums = [json.loads((r / "done.json").read_text())["checksum"] for r in (run, again)]
+    assert sums[0] == sums[1] == checksum(table_of(again))
+
+
+def test_a_shard_whose_footer_says_too_little_is_computed_again(run):
+    plan = Plan.from_json((run / "plan.json").read_text(), "plan.json")
+    footer = {"splitsweep": json.dumps({"digest": plan.digest, "first": 100, "last": 200})}
+    rows = table_of(run).slice(100, 100).cast(schema().with_metadata(footer))
+    pq.write_table(rows, run / "shard-100-200.parquet")
+    assert launch(GRID, Job(results_dir=str(run.parent), backend=INLINE), fussy) == 1
+    assert problems(run) == []
+
+
 def test_compacting_an_unfinished_run_is_refused(run):
     (run / "done.json").unlink()
     with pytest.raises(RefusedError, match="has not finished"):
@@ -259,15 +319,46 @@ def test_status_of_a_stopped_run_says_how_to_go_on(run):
     assert facts["resume"] == "sweep"
 
 
-@pytest.mark.parametrize(("age", "state"), [(1, "running"), (100, "silent")])
-def test_status_says_who_writes(run, age, state):
+@pytest.mark.parametrize(
+    ("age", "state", "writer", "eta_s"),
+    [(1, "running", "h, process 7", 3.5), (100, "silent", "h, process 7, which is silent", None)],
+)
+def test_status_says_who_writes_and_counts_what_is_on_disk(run, age, state, writer, eta_s):
     (run / "done.json").unlink()
-    lease = {"host": "h", "pid": 7, "at": time.time() - age, "points_done": 12, "eta_s": 3.5}
+    (run / "shard-100-200.parquet").unlink()
+    lease = {"host": "h", "pid": 7, "at": time.time() - age, "points_done": 12, "eta_s": 3.5,
+             "failures": 1}  # fmt: skip
     (run / "lease.json").write_text(json.dumps(lease))
     facts = status(Store(str(run)))
-    assert (facts["state"], facts["writer"]) == (state, "h, process 7")
-    assert (facts["points_done"], facts["eta_s"]) == (12, 3.5)
+    assert (facts["state"], facts["writer"], facts["eta_s"]) == (state, writer, eta_s)
+    assert (facts["points_done"], facts["shards_done"], facts["failures"]) == (300, 3, 1)
     assert facts["beat_s_ago"] >= age
+
+
+@pytest.mark.parametrize("text", ['{"at": null}', '{"at": [], "host": 7, "machine": {}}'])
+def test_status_bears_a_lease_that_is_nonsense(run, text):
+    (run / "done.json").unlink()
+    (run / "lease.json").write_text(text)
+    assert status(Store(str(run)))["state"] == "silent"
+
+
+def test_the_time_left_follows_shards_not_points():
+    # Three shards of 100 points each have come; three of one point, cut to take as long, have not.
+    start = time.monotonic()
+    reporter = Reporter(303, 0, 0, shards_left=6)
+    for first in (0, 100, 200):
+        time.sleep(0.1)
+        reporter.add(Manifest(first, first + 100, 0, 0.1, 1, "0"))
+    assert 0.3 <= reporter.eta_s <= 1.1 * (time.monotonic() - start)
+
+
+def test_the_last_shard_takes_as_long_as_a_shard_however_many_workers_there_are():
+    reporter = Reporter(101, 0, 0, shards_left=101)
+    for first in range(100):
+        reporter.add(Manifest(first, first + 1, 0, 5.0, 1, "0"))
+    assert 4.0 < reporter.eta_s <= 5.0
+    reporter.add(Manifest(100, 101, 0, 5.0, 1, "0"))
+    assert reporter.eta_s == 0.0
 
 
 def test_the_commands_answer_from_the_folder(run):

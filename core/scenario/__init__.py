@@ -1,6 +1,6 @@
 """Explicit scenarios: which SPTEs, which caches, what is split, what goes wrong. Parsing only.
 
-The format is documented in tests/data/FORMAT.md. A field that is not known is refused, never
+The format is documented in tests/data/golden/FORMAT.md. A field that is not known is refused, never
 ignored. Every refusal is a ValueError that names the scenario, the field, the value and the rule.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from core import constants as k
-from core.sptes import MAX_GFN, MAX_INDEX, Reader, ScenarioError, Sptes, expand
+from core.scenario.sptes import MAX_GFN, MAX_INDEX, Reader, ScenarioError, Sptes, expand
 
 MAX_NPAGES: Final = (1 << 31) - 1  # KVM_MEM_MAX_NR_PAGES
 MAX_OBJECTS: Final = 1 << 20
@@ -41,27 +41,32 @@ class Scenario:
 
 _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "desc_capacity": (1, MAX_OBJECTS),
-    "desc_min": (1, MAX_OBJECTS),
+    "desc_min": (0, MAX_OBJECTS),
     "object_capacity": (1, MAX_OBJECTS),
     "pte_list_ext": (2, 1024),
     "target_level": (1, 2),
     "nx_huge_pages": (0, 1),
     "events_limit": (0, MAX_INDEX),
+    "n_max_mmu_pages": (0, MAX_INDEX),
+    "alloc_fail_at": (0, MAX_INDEX),
+    "alloc_fail_len": (0, MAX_INDEX),
 }
-_NULLABLE: Final = ("n_max_mmu_pages", "alloc_fail_at", "alloc_fail_len")
 _SETS: Final = ("resched_at", "walker_resched_at", "invalid_sps")
 _SPTES: Final = ("mappings", "runs", "lists")
-FIELDS: Final = ("id", "memslot", *_BOUNDS, *_NULLABLE, *_SETS, "range", "ranges", *_SPTES)
+FIELDS: Final = ("id", "memslot", *_BOUNDS, *_SETS, "range", "ranges", *_SPTES)
 
 
 __all__ = ["FIELDS", "Scenario", "ScenarioError", "parse_scenario"]
 
 
 def parse_scenario(raw: object) -> Scenario:
-    """A checked scenario from decoded JSON. Raises ScenarioError."""
+    """A checked scenario from decoded JSON; a field that is null counts as absent.
+
+    Raises ScenarioError.
+    """
     name = raw.get("id") if isinstance(raw, dict) else None
     read = Reader(name if isinstance(name, str) and name else "(no id)")
-    given = read.mapping("", raw, FIELDS)
+    given = {f: v for f, v in read.mapping("", raw, FIELDS).items() if v is not None}
     if read.name != name:
         raise read.refuse("id", name, "must be a text that is not empty")
     slot = read.mapping("memslot", given.get("memslot"), ("base_gfn", "npages"))
@@ -71,9 +76,6 @@ def parse_scenario(raw: object) -> Scenario:
         f: read.integer(f, given[f], *_BOUNDS[f]) for f in _BOUNDS if f in given
     }
     values |= {f: frozenset(read.integers(f, given[f])) for f in _SETS if f in given}
-    for field in _NULLABLE:
-        if given.get(field) is not None:
-            values[field] = read.integer(field, given[field], 0, MAX_INDEX)
     values.setdefault("n_max_mmu_pages", k.max_mmu_pages(npages))
     sptes = expand(read, given, base, npages)
     scenario = Scenario(

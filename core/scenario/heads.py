@@ -1,7 +1,7 @@
 """The huge pages of a scenario as patterns: equal pages are found by sorting, not one by one.
 
 A page is plain if its aliases were only ever added and nothing lies above or below it. All others
-are set up one SPTE at a time, as `core.shadow` does it, and then described by `HugePage`.
+are set up one SPTE at a time, as `core.scenario.shadow` does it, and then described by `HugePage`.
 """
 
 from collections import Counter
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.constants import SPTES_PER_PAGE
-from core.pages import FRESH, SINGLE, Children, HugePage, PageSplits, Role, fresh_page
-from core.pte_list import PteList
 from core.scenario import Scenario
-from core.shadow import INDEX_BITS, ShadowMmu, ShadowPage
-from core.sptes import Sptes
+from core.scenario.pages import FRESH, SINGLE, Children, HugePage, PageSplits, Role, fresh_page
+from core.scenario.pte_list import PteList
+from core.scenario.shadow import INDEX_BITS, ShadowMmu, ShadowPage
+from core.scenario.sptes import Sptes
 
 Ints = NDArray[np.int64]
 

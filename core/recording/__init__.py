@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from core import constants as k
-from core.trace import Attempt, InputError, Trace
+from core.recording.trace import Attempt, InputError, Trace
 
 SHADOW_ONLY: Final = (k.EAGAIN, k.ENOSPC)
 BUSY: Final = -16
@@ -21,6 +21,10 @@ class Recording:
     rounds: list[int]  # for each attempt the number of its walk over the memslot, from 0
     tdp: int = 0
     notes: list[str] = field(default_factory=list)
+
+    def first_round(self) -> list[Attempt]:
+        """The attempts of the first walk over the memslot."""
+        return [a for a, r in zip(self.attempts, self.rounds, strict=True) if r == 0]
 
     def capacities(self) -> tuple[int, int, int]:
         """(desc_capacity, desc_min, object_capacity), as top-up kprobes saw them or the default."""
@@ -77,20 +81,24 @@ def _classified(name: str, attempts: Sequence[Attempt]) -> Recording:
     One call of the shadow MMU visits 1G and then 2M pages, each in ascending order. A stretch is
     the shadow MMU's if only it could have made it: EAGAIN, ENOSPC, a page that is found or that is
     split twice. It is the TDP MMU's with EBUSY, or with more new pages than the caches hold and no
-    EAGAIN, or if caches must be cold, or if all its pages were split by the shadow MMU before.
+    EAGAIN, or if caches must be cold, or if the shadow MMU had split all its pages before, or had
+    found no room to (ENOSPC).
     """
     recording = Recording(name, [], [])
     split: set[tuple[int, int]] = set()
+    tried: set[tuple[int, int]] = set()
     walk = 0
     for stretch in stretches(attempts):
         pages = Counter((a.level, a.gfn) for a in stretch if a.errno == 0)
-        if not _is_shadow(stretch, pages, split, cold=not recording.attempts):
+        if not _is_shadow(stretch, pages, tried, cold=not recording.attempts):
             recording.tdp += len(stretch)
             continue
         if recording.attempts and not split.isdisjoint(pages):
             walk += 1
             split.clear()
+            tried.clear()
         split.update(pages)
+        tried.update((a.level, a.gfn) for a in stretch if a.errno in (0, k.ENOSPC))
         recording.attempts += stretch
         recording.rounds += [walk] * len(stretch)
     return recording
@@ -112,7 +120,7 @@ def _before(one: Attempt, other: Attempt) -> bool:
 def _is_shadow(
     stretch: Sequence[Attempt],
     pages: Counter[tuple[int, int]],
-    split: set[tuple[int, int]],
+    tried: set[tuple[int, int]],
     cold: bool,
 ) -> bool:
     if any(a.errno == BUSY for a in stretch):
@@ -120,5 +128,5 @@ def _is_shadow(
     found = any(a.page is not None and not a.page.new for a in stretch)
     if found or any(a.errno in SHADOW_ONLY for a in stretch) or max(pages.values(), default=0) > 1:
         return True
-    seen = sum(page in split for page in pages)
+    seen = sum(page in tried for page in pages)
     return not cold and len(pages) <= k.OBJECTS_PER_MEMORY_CACHE and seen < len(pages)

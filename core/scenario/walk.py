@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import constants as k
-from core.heads import SpecialPages, plain_pages, special_rows
-from core.pages import COLUMNS, CREATED, DESC, HugePage, PageSplits, split_page
 from core.scenario import Scenario
-from core.sptes import Sptes
+from core.scenario.heads import SpecialPages, plain_pages, special_rows
+from core.scenario.pages import COLUMNS, CREATED, DESC, HugePage, PageSplits, split_page
+from core.scenario.sptes import Sptes
 
 Ints = NDArray[np.int64]
 
@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 class Demand:
     """The splits of a scenario in walk order, and what the walk met. No cache size matters here.
 
-    `counts` is int64 of shape (n, 6), columns as in core.pages.COLUMNS; `level` int64 (n,).
+    `counts` is int64 of shape (n, 6), columns as in `pages.COLUMNS`; `level` int64 (n,).
     """
 
     counts: Ints

@@ -11,8 +11,8 @@ from typing import Any, Final
 from core import constants as k
 from core.patterns import removal_order
 from core.recording import Recording, stretches
+from core.recording.trace import Attempt, InputError
 from core.scenario import Scenario, parse_scenario
-from core.trace import Attempt, InputError
 
 UNLIMITED: Final = 1 << 40
 
@@ -56,7 +56,7 @@ def scenario_of(recording: Recording, kernel: str, ext: int = k.PTE_LIST_EXT) ->
     `kernel` (`v6_1`, `v6_12`) says how its lists were walked. Raises InputError or ScenarioError if
     what was recorded cannot be a memslot.
     """
-    first = [a for a, r in zip(recording.attempts, recording.rounds, strict=True) if r == 0]
+    first = recording.first_round()
     if len(first) < len(recording.attempts):
         recording.notes.append(f"{recording.rounds[-1] + 1} rounds: the first is the workload")
     heads = _heads(recording, first)

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any, TypeAlias
 
 from core.parameters import BY_NAME, PARAMETERS, Value
-from sweep.values import Range, Values
+from sweep.grid.values import Range, Values
 
 
 @dataclass(frozen=True)

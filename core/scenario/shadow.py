@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from core.constants import SPTES_PER_PAGE
-from core.pte_list import LISTS, PteList
 from core.scenario import Scenario
+from core.scenario.pte_list import LISTS, PteList
 
 INDEX_BITS = 9
 

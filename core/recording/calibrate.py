@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from core import constants as k
 from core.parameters import BY_NAME
 from core.recording import Recording
-from core.trace import Attempt, InputError
-from core.walk import Demand
+from core.recording.trace import Attempt, InputError
+from core.scenario.walk import Demand
 
 ENOUGH: Final = 20
 """Samples that a median needs."""

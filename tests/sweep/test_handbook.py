@@ -2,7 +2,7 @@
 
 from core.parameters import PARAMETERS
 from sweep.config import CONF, SETTINGS
-from sweep.reference import columns, reference
+from sweep.handbook import columns, reference
 from sweep.schema import schema
 
 

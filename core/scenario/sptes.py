@@ -212,9 +212,9 @@ def _check_distinct(read: Reader, sptes: Sptes) -> None:
 
 def _check_one_by_one(read: Reader, sptes: Sptes) -> None:
     slots: dict[tuple[int, ...], int] = {}
-    viewers: dict[tuple[int, ...], set[int]] = {}
+    viewers: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
     for gfn, level, access, sp, rb, direct in zip(*(c.tolist() for c in sptes), strict=True):
-        *links, leaf = _path(gfn, level, access, sp, rb, direct, slots)
+        *links, leaf = path = _path(gfn, level, access, sp, rb, direct, slots)
         linked = [slots.get(link, 0) for link in links]
         value = {"gfn": gfn, "level": level, "sp": sp, "rb": rb, "direct": direct}
         if not access:
@@ -223,10 +223,10 @@ def _check_one_by_one(read: Reader, sptes: Sptes) -> None:
             slots[leaf] = 0
             viewers[leaf].clear()
             continue
-        seen = viewers.setdefault(leaf, set())  # a leaf can be seen through links of several sps
-        if sp in seen or slots.get(leaf, 0) < 0 or any(link not in (0, -access) for link in linked):
+        seen = viewers.setdefault(leaf, set())  # a leaf can be seen through several links
+        if path[0] in seen or slots.get(leaf, 0) < 0 or not {*linked} <= {0, -access}:
             raise read.refuse("alias", value, "that slot of the shadow page is in use already")
-        seen.add(sp)
+        seen.add(path[0])
         slots |= dict.fromkeys(links, -access) | {leaf: access}
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from core import constants as k
 from core.recording import Recording
+from core.recording.trace import Attempt, Trace
 from core.scenario import Scenario
-from core.trace import Attempt, Trace
-from core.walk import Demand, demand_of
+from core.scenario.walk import Demand, demand_of
 
 SEARCH: int = 2000
 """Attempts that are looked at to find out how full warm caches were."""
@@ -47,7 +47,7 @@ class Prediction:
 
 def predict(trace: Trace, recording: Recording, scenario: Scenario, kernel: str) -> Prediction:
     """Compare the first walk of a recording with its rebuilt `scenario` on `kernel`."""
-    seen = [a for a, r in zip(recording.attempts, recording.rounds, strict=True) if r == 0]
+    seen = recording.first_round()
     gap = min((line for line in trace.lost if line > seen[0].line), default=seen[-1].line)
     known = (a.line <= gap and a.errno != k.ENOMEM for a in seen)
     stop = next((i for i, comparable in enumerate(known) if not comparable), len(seen))

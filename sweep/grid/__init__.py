@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.parameters import BY_NAME, PARAMETERS, Value
-from sweep.tree import (
+from sweep.grid.tree import (
     Axis,
     Choice,
     Leaf,
@@ -28,7 +28,7 @@ from sweep.tree import (
     to_json,
     walk,
 )  # fmt: skip
-from sweep.values import Range, Values
+from sweep.grid.values import Range, Values
 
 __all__ = ["MAX_POINTS", "Axis", "Choice", "Columns", "Grid", "Leaf", "Node", "size"]
 

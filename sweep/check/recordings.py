@@ -2,21 +2,22 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from core import constants as k
-from core.calibrate import Calibration, calibrate
-from core.predict import Prediction, predict
-from core.rebuild import UNLIMITED, scenario_of
+from core.patterns import KERNELS
 from core.recording import Recording, shadow_recording
+from core.recording.calibrate import Calibration, calibrate
+from core.recording.predict import Prediction, predict
+from core.recording.rebuild import UNLIMITED, scenario_of
+from core.recording.trace import Attempt, InputError, Trace, parse_trace
 from core.reference import Event, run_reference
 from core.scenario import Scenario, ScenarioError, parse_scenario
-from core.trace import Attempt, InputError, Trace, parse_trace
-from core.walk import demand_of
-from sweep.inputs import MAX_TRACE_LINE, read_lines
+from core.scenario.walk import demand_of
+from sweep.inputs import read_lines
 
 SUFFIXES: Final = (".trace", ".trace.gz")
 ACCESS: Final = {"RWX": 7, "RX": 5, "RW": 6, "R": 4, "X": 1}
@@ -58,7 +59,7 @@ def trace_files(paths: Iterable[Path]) -> list[Path]:
 
 def read_trace(path: Path) -> Trace:
     """A recording as users have it. Raises InputError."""
-    return parse_trace(read_lines(path, MAX_TRACE_LINE), str(path))
+    return parse_trace(read_lines(path, recorded=True), str(path))
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ def check_trace(path: Path, kernel: str | None = None, tasks: Collection[str] = 
     if described and kernel not in (None, described.kernel):
         rule = f"kernel {described.raw['kernel']!r} is {described.kernel}, not {kernel}"
         raise InputError(beside, 0, f"{rule}: leave --kernel out")
-    layout = kernel or (described.kernel if described else "v6_12")
-    found = rebuild(trace, layout, tasks)
+    told = kernel or (described.kernel if described else None)
+    layout, found = _explained(trace, [told] if told else KERNELS[::-1], tasks)
     recording, alone = found.recording, found.prediction
     attempts = recording.attempts
     counts = {
@@ -121,11 +122,24 @@ def check_trace(path: Path, kernel: str | None = None, tasks: Collection[str] = 
         "enomem": sum(a.errno == k.ENOMEM for a in attempts),
         "tdp": recording.tdp,
     }
-    workload = described.check(attempts, counts) if described else None
+    workload = described.check(recording.first_round(), counts) if described else None
     notes = recording.notes + alone.notes
+    if not told and layout != KERNELS[-1]:
+        notes.append(f"only {layout} explains it, so it is read as that; --kernel says otherwise")
     hidden = ("notes", "refills")
     alone_fields = {name: v for name, v in asdict(alone).items() if name not in hidden}
     return TraceReport(str(path), layout, counts, alone_fields, workload, notes)
+
+
+def _explained(trace: Trace, layouts: Sequence[str], tasks: Collection[str]) -> tuple[str, Rebuilt]:
+    """The first of `layouts` that explains a recording, or the first of all."""
+    first, *others = layouts
+    found = rebuild(trace, first, tasks)
+    for layout in others if found.prediction.first_difference else ():
+        other = rebuild(trace, layout, tasks)
+        if other.prediction.first_difference is None:
+            return layout, other
+    return first, found
 
 
 class _Description:
@@ -183,7 +197,10 @@ class _Description:
             yield {"gfn": gfn, "level": level, **role}
 
     def check(self, attempts: list[Attempt], counts: dict[str, int]) -> dict[str, Any]:
-        """Predicted against recorded sequence of gfn, level, errno and new or existing pages."""
+        """Predicted against recorded sequence of gfn, level, errno and new or existing pages.
+
+        `attempts` are those of the first round, `counts` those of all.
+        """
         run = run_reference(self.scenario, self.kernel, UNLIMITED)
         assert run.events is not None
         extra, difference = align(attempts, run.events)
@@ -196,7 +213,7 @@ class _Description:
         if difference is None and any(counts[name] != number for name, number in said.items()):
             difference = {"what": "the .json counts other events than the trace has", "json": said}
         marked = recorded["eagain_no_topup_needed"]
-        if difference is None and len(extra) != marked:
+        if difference is None and len(extra) != marked and len(attempts) == counts["attempts"]:
             what = f"{len(extra)} lock drops not predicted; {marked} needed no top-up by the .json"
             difference = {"what": what, "lines": extra[:20]}
         return {"predicted": len(run.events), "extra": extra, "first_difference": difference}

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from core import constants as k
+from core.recording.trace import InputError
 from core.scenario import Scenario, parse_scenario
-from core.trace import InputError
 
 MAX_PAGES: Final = 1 << 24
 LEVELS: Final = {"4K": 1, "2M": 2, "1G": 3}

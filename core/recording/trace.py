@@ -20,7 +20,7 @@ _GET_PAGE: Final = "kvm_mmu_get_page:"
 _TOPUP: Final = "topup:"
 _PREFIX: Final = re.compile(
     r"\s*(?P<comm>\S.*?)?[-\s](?P<pid>\d{1,10})(?:/(?P<tid>\d{1,10}))?\s+"
-    r"(?:\(\s*(?P<tgid>\d{1,10}|-+)\)\s+)?(?:\[\d+\]\s+)?(?:[^\s:]{1,12}\s+)?"
+    r"(?:\(\s*(?P<tgid>\d{1,10}|-+)\)\s+)?(?:\[\d+\]\s+)?(?:(?!\d+\s)[^\s:]{1,12}\s+)?"
     r"(?P<time>\d{1,12}\.\d{1,9}):\s+(?:\S+:)?"
 )
 _ATTEMPT: Final = re.compile(

@@ -15,8 +15,8 @@ import typer
 from sweep.pipes import ends_with_its_reader
 
 if TYPE_CHECKING:
-    from sweep.conform import Report
-    from sweep.recorded import TraceReport
+    from sweep.check.goldens import Report
+    from sweep.check.recordings import TraceReport
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,7 +40,7 @@ def golden(
     from rich.console import Console
     from rich.progress import track
 
-    from sweep.conform import check_goldens, read_goldens
+    from sweep.check.goldens import check_goldens, read_goldens
 
     number = sum(1 for path in files for _ in read_goldens(path))
     every = (each for path in files for each in read_goldens(path))
@@ -79,7 +79,9 @@ def _golden_tables(report: "Report") -> None:
 
 Kernel = Annotated[
     str | None,
-    typer.Option(help="v6_1 (to 6.3) or v6_12 (from 6.4). Default: the .json says, else v6_12."),
+    typer.Option(
+        help="v6_1 (to 6.3) or v6_12 (from 6.4). Default: what the .json says, or what explains it."
+    ),
 ]
 Tasks = Annotated[
     list[str] | None,
@@ -97,7 +99,7 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Recorded lock drops and splits against those predicted, from the trace and from its .json."""
-    from sweep.recorded import check_trace, trace_files
+    from sweep.check.recordings import check_trace, trace_files
 
     layout = _layout(kernel)
     reports = [check_trace(path, layout, task or ()) for path in trace_files(paths)]
@@ -156,7 +158,7 @@ def calibrate_command(
     task: Tasks = None,
 ) -> None:
     """Measure the cost of splits and lock drops: a file for `sweep cost=NAME`."""
-    from sweep.recorded import calibration, cost_file
+    from sweep.check.recordings import calibration, cost_file
 
     found = calibration(path, _layout(kernel) or "v6_12", task or ())
     text = cost_file(path, found)
@@ -170,14 +172,10 @@ def calibrate_command(
 @ends_with_its_reader
 def main() -> None:
     """Entry point. Turns bad input into exit code 2 and one message."""
-    from core.trace import InputError
+    from core.recording.trace import InputError
 
     try:
         app()
     except InputError as error:
         print(f"sweep-check: {error}", file=sys.stderr)
         sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

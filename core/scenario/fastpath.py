@@ -7,18 +7,18 @@ the set-up of pages that are not plain.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from core.pages import ADDED, COLUMNS, LONGEST
+from core.compiled import compiled
 from core.reference import run_reference
 from core.scenario import Scenario
-from core.walk import Demand, demand_of
+from core.scenario.pages import ADDED, COLUMNS, LONGEST
+from core.scenario.walk import Demand, demand_of
 
 Ints = NDArray[np.int64]
 
 
-@njit(cache=True)
+@compiled
 def _replay_caches(
     desc: Ints, created: Ints, resched: Ints, low: int, capacity: int, objects: int
 ) -> tuple[int, int, int, int, int, int]:

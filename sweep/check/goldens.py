@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from core.recording.trace import InputError
 from core.reference import Event, run_reference
 from core.scenario import Scenario, ScenarioError, parse_scenario
-from core.trace import InputError
 from sweep.inputs import read_lines
 
 KERNELS: Final = {"6.1": "v6_1", "6.12": "v6_12"}
@@ -131,7 +131,7 @@ def _expected(path: Path, number: int, raw: Any) -> tuple[list[list[int]] | None
 
 def check_goldens(goldens: Iterable[Golden]) -> Report:
     """Run both engines on each scenario and compare all that is expected."""
-    from core.fastpath import fast_totals  # loads numba
+    from core.scenario.fastpath import fast_totals  # loads numba
 
     report = Report()
     for golden in goldens:

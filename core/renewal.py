@@ -1,0 +1,250 @@
+"""Descriptor refills of random pages as a Markov renewal process, for all capacities in one pass.
+
+A page that begins after x descriptors were taken since the last refill leaves limit - x to take.
+Whole pages without a refill add their totals: u(s), the expected number of page starts at which s
+more are taken, is the same for every limit. What the next page with a refill does is a sum of
+partial sums of u, weighted with its `core.lattice.refill_table`; the levels that such pages end
+with are the only states. If every page is weighted with turn ** (shadow pages that it makes), the
+same sums are Fourier components of the number of shadow pages at a refill.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.compiled import compiled
+from core.lattice import Floats, Ints, Page, Row, page_of, refill_table
+from core.workload import Workload
+
+Complexes = NDArray[np.complex128]
+Rows = NDArray[np.intp]
+
+NOISE: Final = 1e-9
+"""Chances below this are differences of equal numbers, or do not matter."""
+
+STEPS: Final = 4
+"""Pages with a refill, for each level, that are summed one by one before sums are doubled."""
+
+ROOM: Final = 1 << 20
+"""Numbers in one block of matrices."""
+
+
+class Chain(NamedTuple):
+    """The pages of a workload, and c limits: descriptors that may be taken without a refill."""
+
+    ratio: float
+    page: Page
+    limits: Ints
+    """(c,)"""
+    kinds: Ints
+    """(c,) which of `tables` holds for each."""
+    tables: dict[int, Floats]
+
+    @property
+    def taken(self) -> float:
+        """Descriptors that a page takes on average."""
+        return self.ratio * float(self.page.end_chance @ self.page.totals)
+
+
+class Refills(NamedTuple):
+    """(c,) each, of a finite number of pages."""
+
+    refills: Floats
+    """Of the descriptor cache, the cold one included."""
+    creating: Floats
+    """Those after a split that makes a shadow page."""
+    pages: Ints
+    """Pages with a refill."""
+    since: Floats
+    """Descriptors taken since the last refill, when all is split."""
+
+
+def chain_of(workload: Workload, limits: Ints) -> Chain:
+    """The chain of an aliased workload."""
+    degree, own = workload.alias_degree, workload.distinct_role_ratio
+    page = page_of(degree, own, workload.kernel, workload.pte_list_ext)
+    kinds = np.searchsorted(page.gaps, limits, "right")
+    tables = {
+        int(kind): workload.alias_ratio * refill_table(page, int(limits[first]))
+        for kind, first in zip(*np.unique(kinds, return_index=True), strict=True)
+    }
+    return Chain(workload.alias_ratio, page, limits, kinds, tables)
+
+
+def refills_of(chain: Chain, pages: int) -> Refills:
+    """Refills to expect of `pages` pages: pages * rate + what the start and the end add."""
+    mass = _mass(chain, 1)
+    sums = [_summed(mass), _summed(_mass(chain, 1, mass)), _summed(mass * np.arange(mass.size))]
+    found = np.empty((4, chain.limits.size))
+    for rows, table in _blocks(chain, 1):
+        found[:, rows] = _expansion(chain, rows, table.real, [s.real for s in sums], pages)
+    count, creating, refilled, since = found
+    taken = pages * chain.taken
+    count = 1 + np.clip(count, 0, taken / (chain.limits + 1))  # a refill replaces more than a limit
+    creating, whole = np.clip(creating, 0, count - 1), np.rint(np.maximum(refilled, 0))
+    since = np.where(taken <= chain.limits, taken, since)
+    return Refills(count, creating, whole.astype(np.int64), since)
+
+
+def _expansion(chain: Chain, rows: Rows, table: Floats, sums: list[Floats], pages: int) -> Floats:
+    """(4, c): the fields of `Refills`, the cold one aside.
+
+    Counts grow like pages * rate + bias(level): the bias solves Poisson's equation, and is 0 on
+    average over the page starts of a process without beginning. Refills after the last split of
+    all would come before the next one, so they are left out.
+    """
+    levels, x = chain.page.levels, chain.page.levels.size
+    slack = chain.limits[rows, None] - levels
+    once, twice, weighted = (_at(each, slack[:, :, None] - chain.page.offsets) for each in sums)
+    starts, later_starts, weighted_starts = (_at(each, slack) for each in sums)
+    moves, gain = _connected((once @ table)[:, :, :x]), (once @ table)[:, :, x:]
+    later = twice @ table
+    loose = np.eye(x) - moves
+    often = np.linalg.solve(np.swapaxes(loose + 1, 1, 2), np.ones((*slack.shape, 1)))
+    often = np.swapaxes(often, 1, 2)  # (c, 1, x): shares of the levels among pages with a refill
+    length = (often @ starts[:, :, None])[:, 0]
+    rate = (often @ gain)[:, 0] / length
+    bias = np.linalg.solve(loose + often, gain - rate[:, None] * starts[:, :, None])
+    mean = often @ (later[:, :, x:] + later[:, :, :x] @ bias)
+    mean -= rate[:, None] * (often @ later_starts[:, :, None])
+    count = pages * rate + bias[:, 0] - mean[:, 0] / length
+    last = (
+        gain[:, :, Row.TAKEN] + (weighted + levels[:, None] * once) @ table[:, x + Row.FIRST_LAST]
+    )
+    since = often @ (weighted_starts + levels * starts + last)[:, :, None]
+    kept = count[:, [Row.REFILLS, Row.CREATING, Row.FIRST]]
+    kept -= rate[:, [Row.LAST, Row.CREATING_LAST, Row.FIRST_LAST]]
+    return np.vstack([kept.T, (since[:, 0] / length).T])
+
+
+def _connected(moves: Floats) -> Floats:
+    """`moves` (c, x, x) without noise; levels that no page reaches from the first lead back to it,
+    because there may be several sets of levels that are never left."""
+    moves = np.where(moves < NOISE, 0, moves)
+    met = np.zeros(moves.shape[:2], bool)
+    more = np.eye(moves.shape[1], dtype=bool)[0] | met
+    while (more != met).any():
+        met = more
+        more = met | ((met[:, None] * 1.0 @ moves)[:, 0] > 0)
+    moves = np.where(met[:, :, None], moves, np.eye(moves.shape[1])[0])
+    return np.asarray(moves / moves.sum(axis=2, keepdims=True))
+
+
+def component(chain: Chain, turn: complex, pages: Ints) -> Complexes:
+    """(c,): expected sum of turn ** (shadow pages made) over the refills behind a split that makes
+    one, the cold one aside; `pages` (c,) have a refill."""
+    mass = _summed(_mass(chain, turn))
+    levels, offsets = chain.page.levels, chain.page.offsets
+    total = np.zeros(chain.limits.size, np.complex128)
+    for rows, table in _blocks(chain, turn):
+        moves, gain = table[:, : levels.size].copy(), table[:, levels.size + Row.CREATING].copy()
+        slack = chain.limits[rows, None] - levels
+        total[rows], at, left = _summands(mass, slack, offsets, moves, gain, pages[rows])
+        rest = np.flatnonzero(left)
+        if rest.size:
+            once = _at(mass, slack[rest, :, None] - offsets)
+            total[rows[rest]] += _doubled(once @ moves, once @ gain, at[rest], left[rest])
+    return total
+
+
+@compiled
+def _summands(mass, slack, offsets, moves, gain, pages):  # type: ignore[no-untyped-def]
+    """Add page with a refill to page with a refill until that fades or is a geometric series.
+
+    Returns (c,) sums, and for what is still missing (c, x) weights of the levels, (c,) pages.
+    """
+    total = np.zeros(pages.size, np.complex128)
+    at = np.zeros(slack.shape, np.complex128)
+    at[:, 0] = 1
+    left = pages.copy()
+    for row in range(pages.size):
+        for _ in range(min(left[row], STEPS * slack.shape[1])):
+            there, yielded = _next(mass, slack[row], offsets, at[row], moves, gain)
+            total[row] += yielded
+            left[row] -= 1
+            most = np.argmax(np.abs(at[row]))
+            ratio = there[most] / at[row, most]
+            if np.max(np.abs(there - ratio * at[row])) < NOISE:
+                even = np.abs(1 - ratio) < NOISE
+                series = left[row] if even else ratio * (1 - ratio ** left[row]) / (1 - ratio)
+                total[row] += yielded * series
+                left[row] = 0
+                break
+            at[row] = there
+    return total, at, left
+
+
+@compiled
+def _next(mass, slack, offsets, at, moves, gain):  # type: ignore[no-untyped-def]
+    """One page with a refill: (weights of the levels behind it, what its refills yield)."""
+    met = np.zeros(offsets.size, np.complex128)
+    for x in range(slack.size):
+        if at[x] != 0:
+            for v in range(offsets.size):
+                if slack[x] < offsets[v]:
+                    break
+                met[v] += at[x] * mass[slack[x] - offsets[v] + 1]
+    there = np.zeros(slack.size, np.complex128)
+    yielded = 0j
+    for v in range(offsets.size):
+        yielded += met[v] * gain[v]
+        for y in range(slack.size):
+            there[y] += met[v] * moves[v, y]
+    return there, yielded
+
+
+def _doubled(moves: Complexes, gain: Complexes, at: Complexes, terms: Ints) -> Complexes:
+    """(c,): at @ (sum of moves ** j, j < terms) @ gain."""
+    total, part = np.zeros_like(gain)[:, :, None], gain[:, :, None]
+    while terms.any():
+        total = np.where((terms & 1)[:, None, None] > 0, part + moves @ total, total)
+        part, moves, terms = part + moves @ part, moves @ moves, terms >> 1
+    return np.asarray((at[:, None] @ total)[:, 0, 0])
+
+
+def _blocks(chain: Chain, turn: complex) -> Iterator[tuple[Rows, NDArray[Any]]]:
+    """Rows of limits with the same table, few enough for their matrices, and a Fourier component
+    of the table."""
+    powers = np.power(complex(turn), np.arange(chain.page.end_made.max() + 1))
+    step = max(1, ROOM // (chain.page.levels.size * chain.page.offsets.size))
+    for kind, table in chain.tables.items():
+        turned, rows = np.asarray(table @ powers), np.flatnonzero(chain.kinds == kind)
+        for first in range(0, rows.size, step):
+            yield rows[first : first + step], turned
+
+
+def _mass(chain: Chain, turn: complex, source: Complexes | None = None) -> Complexes:
+    """Weights, by descriptors taken, of any number of pages after `source` (nothing taken)."""
+    page, ratio = chain.page, chain.ratio
+    if source is None:
+        source = np.eye(1, int(chain.limits.max()) + 1, dtype=np.complex128)[0]
+    totals, which = np.unique(page.totals, return_inverse=True)
+    weights = np.zeros(totals.size, np.complex128)
+    np.add.at(weights, which, ratio * page.end_chance * np.power(complex(turn), page.end_made))
+    return np.asarray(_renewals(totals, weights, 1 - (1 - ratio) * complex(turn), source))
+
+
+@compiled
+def _renewals(totals, weights, others, source):  # type: ignore[no-untyped-def]
+    """Solve others * mass(s) = source(s) + sum of weights * mass(s - totals)."""
+    mass = np.empty_like(source)
+    for taken in range(source.size):
+        here = source[taken]
+        for i in range(totals.size):
+            if totals[i] > taken:
+                break
+            here += weights[i] * mass[taken - totals[i]]
+        mass[taken] = here / others
+    return mass
+
+
+def _summed(mass: Complexes) -> Complexes:
+    """Partial sums: number b + 1 is that up to b."""
+    return np.concatenate([[0], np.cumsum(mass)])
+
+
+def _at(sums: NDArray[Any], at: Ints) -> NDArray[Any]:
+    """Partial sums up to `at`; below 0 there is nothing."""
+    return np.asarray(sums[np.maximum(at + 1, 0)])
