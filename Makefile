@@ -52,4 +52,7 @@ reference: setup  ## write conf/README.md and results/README.md from the code
 tutorial: setup  ## run the commands of conf/tutorial.md and write what they print
 	$(BIN)/python -m tests.results.tutorial
 
-.PHONY: tutorial bench reference help setup sweep test quick check cov
+answers: setup  ## run every experiment and write what it answers into README.md
+	$(BIN)/python -m tests.results.answers_page
+
+.PHONY: answers tutorial bench reference help setup sweep test quick check cov

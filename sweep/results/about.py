@@ -132,12 +132,19 @@ def provenance(run: Run) -> dict[str, str]:
         "model": f"version {plan.get('model_version')}, schema {plan.get('schema_version')}",
         "code": code,
     }
-    return {k: str(v) for k, v in facts.items()} | {
-        k: cell(v) for k, v in done.items() if isinstance(v, int | float)
-    }
+    numbers = {k: v for k, v in done.items() if isinstance(v, int | float)}
+    return facts | {k: _amount(k, v) for k, v in numbers.items()}
+
+
+def _amount(name: str, value: float) -> str:
+    """A number of `done.json` with its unit: those of bytes in MiB."""
+    in_bytes = name == "bytes" or name.endswith("_rss")
+    return f"{value / (1 << 20):,.1f} MiB" if in_bytes else cell(value)
 
 
 def lines(run: Run) -> list[str]:
     """The run in words: name, question, presets with their sources, provenance."""
-    facts = [f"{name:<10} {value}" for name, value in provenance(run).items()]
-    return [run.name, *question(run), *presets(run), *facts]
+    facts = provenance(run)
+    width = max(map(len, facts))
+    said = [f"{name:<{width}} {value}" for name, value in facts.items()]
+    return [run.name, *question(run), *presets(run), *said]

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from sweep.results.runs import Run
 
 NEXT_STEPS = """What next:
-  sweep-results show {run}                  what it is, its settings, its columns
-  sweep-results best {run}                  what to set, and what every alternative costs
-  sweep-results report {run} -o report.html  answer, charts and tables in one file
-  sweep-results sql {run} "SELECT policy, avg(nr_lock_drops) FROM results GROUP BY policy"
-  sweep-results --help                      every command"""
+  sweep-results show {run}  what it is
+  sweep-results best {run}  what to set
+  sweep-results report {run} -o report.html  all in one page
+  sweep-results sql {run} "SELECT policy, avg(nr_lock_drops) FROM results GROUP BY 1"
+  sweep-results --help  every command"""
 
 
 @app.callback()
@@ -33,12 +33,15 @@ def overview(ctx: typer.Context, results_dir: Folder = "results") -> None:
     from sweep.results.runs import runs_in
     from sweep.results.tables import say, write
 
-    runs = runs_in(results_dir)[:5]
+    found = runs_in(results_dir)
+    runs = found[:5]
     if not runs:
         say(f"There are no runs in {results_dir} yet. Make one: sweep experiment=seed_question")
         return
     write(_listing(runs), Format.table, f"Recent runs in {results_dir}")
-    say(NEXT_STEPS.format(run=runs[0].name))
+    stem = runs[0].name.rpartition("-")[0]
+    is_only = sum(run.name.startswith(stem) for run in found) == 1
+    say(NEXT_STEPS.format(run=stem if is_only else runs[0].name))
 
 
 def _listing(runs: "list[Run]") -> "pl.DataFrame":
@@ -47,7 +50,7 @@ def _listing(runs: "list[Run]") -> "pl.DataFrame":
     rows = [
         {
             "run": run.name,
-            "created": str(run.plan.get("created", ""))[:19],
+            "created": str(run.plan.get("created", ""))[:16].replace("T", " "),
             "nr_points": int(run.plan.get("points", 0)),
             "state": run.progress(),
             "failed_points": int((run.done or {}).get("failures", 0)),

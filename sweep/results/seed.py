@@ -122,7 +122,7 @@ def _is_553_enough(rows: pl.DataFrame) -> str:
     if start is not None and last is not None and last >= start:
         return f"from {start:g} up to {last:g}{_until(first_not)}"
     saved = rows.select(1 - pl.col("drops_553").sum() / pl.col("drops_513").sum()).item()
-    return f"nowhere (it saves {saved:.1%} of the lock drops of 513)"
+    return f"nowhere (it saves {100 * saved:.1f} % of the lock drops of 513)"
 
 
 def _worst(rows: pl.DataFrame) -> dict[str, Any]:
@@ -137,10 +137,9 @@ def seed_bounds(results: pl.LazyFrame, answer: pl.DataFrame) -> list[str]:
     worst = _worst(known)
     point = {name: worst[name] for name in _GROUP} | {"desc_capacity": CAPACITIES[-1]}
     bounds = in_words(results, point)
-    where = (
-        f"At {_place(worst)} when {_sharing(known.filter(distinct_role_ratio=worst[_GROUP[0]]))}"
-    )
-    return [f"{where}, with the same 1026 descriptors {bounds}."] if bounds else []
+    roles = _sharing(known.filter(distinct_role_ratio=worst["distinct_role_ratio"]))
+    where = f"At {_place(worst)} with 1026 descriptors, when {roles}"
+    return [f"{where}, {bounds}."] if bounds else []
 
 
 def _place(row: dict[str, Any]) -> str:

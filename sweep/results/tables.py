@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +18,9 @@ from sweep.terminal import clean
 
 WIDE: Final = 400
 """Columns of text when nobody's terminal limits them."""
+
+NAME: Final = 40
+"""Letters of the longest word that is never folded."""
 
 
 def console() -> Console:
@@ -40,7 +43,7 @@ def write(frame: pl.DataFrame, form: Format, title: str = "", limit: int = 40) -
     """
     if form is Format.table:
         shown = frame.head(limit) if limit else frame
-        _print(_table(shown, title))
+        _print(shown, title)
         if shown.height < frame.height:
             say(f"{frame.height - shown.height:,} more rows; --limit 0 shows all.")
         return
@@ -52,15 +55,6 @@ def write(frame: pl.DataFrame, form: Format, title: str = "", limit: int = 40) -
         data = "\n".join(clean(line) for line in lines).encode()
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
-
-
-def _print(table: Table) -> None:
-    """On a narrow terminal words are folded, but no number ever is: then lines are longer."""
-    screen = console()
-    room = screen.options.update(max_width=WIDE)
-    needed = Measurement.get(screen, room, table).minimum
-    screen.width = max(screen.width, needed)
-    screen.print(table)
 
 
 def encode(frame: pl.DataFrame, form: Format) -> bytes:
@@ -77,19 +71,38 @@ def encode(frame: pl.DataFrame, form: Format) -> bytes:
     return out.getvalue()
 
 
-def _table(frame: pl.DataFrame, title: str) -> Table:
+def _print(frame: pl.DataFrame, title: str) -> None:
+    """On a narrow terminal words are folded, but no number ever is: then lines are longer."""
+    screen = console()
     table = Table(
         title=clean(title) or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     units = "\n" if any(unit(name) for name in frame.columns) else ""
-    for name, dtype in frame.schema.items():
-        number = dtype.is_numeric()
-        justify: Any = "right" if number else "left"
-        head = Text(_broken(clean(name)) + units, style="bold").append(unit(name), style="dim")
-        table.add_column(head, justify=justify, vertical="top", overflow="fold", no_wrap=number)
-    for row in frame.iter_rows():
-        table.add_row(*(Text(cell(value)) for value in row))
-    return table
+    heads = [(_broken(clean(name)) + units, unit(name)) for name in frame.columns]
+    columns = [[cell(value) for value in column] for column in frame]
+    widths = _widths(["".join(head) for head in heads], columns, screen.width - 2 * len(heads) - 1)
+    for head, dtype, width in zip(heads, frame.dtypes, widths, strict=True):
+        justify: Any = "right" if dtype.is_numeric() else "left"
+        text = Text(head[0], style="bold").append(head[1], style="dim")
+        table.add_column(text, justify=justify, vertical="top", overflow="fold", width=width)
+    for row in zip(*columns, strict=True):
+        table.add_row(*map(Text, row))
+    screen.width = max(screen.width, sum(widths) + 2 * len(widths) + 1)
+    screen.print(table)
+
+
+def _widths(heads: list[str], columns: list[list[str]], room: int) -> list[int]:
+    """Letters of each column: what it needs if there is room, but never less than its words."""
+    pairs = list(zip(heads, columns, strict=True))
+    most = [max(map(cell_len, [*head.split("\n"), *cells])) for head, cells in pairs]
+    words = [[word for text in cells for word in text.split()] for cells in columns]
+    least = [
+        max(map(cell_len, [*head.split("\n"), *(w for w in found if cell_len(w) <= NAME)]))
+        for head, found in zip(heads, words, strict=True)
+    ]
+    spare, wanted = max(0, room - sum(least)), max(1, sum(most) - sum(least))
+    share = min(1.0, spare / wanted)
+    return [low + int(share * (high - low)) for low, high in zip(least, most, strict=True)]
 
 
 def _broken(name: str) -> str:

@@ -88,14 +88,19 @@ def best(
     if form is not Format.table:
         return write_one(frames, table, form, limit)
     same = _constant(frames["alternatives"])
-    write_one({name: frame.drop(same) for name, frame in frames.items()}, table, form, limit)
+    shown = {name: frame.drop(same, strict=False) for name, frame in frames.items()}
+    write_one(shown, table, form, limit)
     if nr_without := frames["recommended"][minimize].null_count():
         say(f"Nothing keeps every limit in {nr_without} groups: their rows are empty.")
-    say("The same everywhere: " + ", ".join(f"{c} {cell(v)}" for c, v in same.items()) + ".")
+    said = (f"{c} {cell(v)}" for c, v in same.items() if v is not None)
+    say("The same everywhere: " + ", ".join(said) + ".")
 
 
 def _constant(rows: "pl.DataFrame") -> dict[str, Any]:
-    return {c: rows[c][0] for c in choices_in(rows.columns) if rows[c].n_unique() == 1}
+    """What is the same for every alternative, of what need not be a column then."""
+    beside = ("unbounded_drops", "optimum_drops", "nr_points", "admissible")
+    names = [*choices_in(rows.columns), *(c for c in beside if c in rows.columns)]
+    return {c: rows[c][0] for c in names if rows[c].n_unique() == 1}
 
 
 @app.command(epilog="Example:  sweep-results compare seed_question-0123 seed_question-4567")

@@ -72,7 +72,14 @@ def test_without_a_command_it_shows_recent_runs_and_what_to_do_next(cli, run):
     code, out, _ = cli()
     assert code == 0
     assert run in out.decode()
-    assert f"sweep-results report {run} -o report.html" in out.decode()
+    # Only one run begins so: the start of its name will do.
+    assert "sweep-results report literal -o report.html" in out.decode()
+
+
+def test_what_to_do_next_names_a_run_in_full_if_others_begin_as_it_does(cli, run_dir, run):
+    run_dir(AXES | {"desc_capacity": (513, 1026)}, OUTCOMES)
+    newest = json.loads(cli("ls", "--format", "json")[1])[0]["run"]
+    assert f"sweep-results show {newest} " in cli()[1].decode()
 
 
 def test_the_folder_may_be_said_before_the_command_or_after_it(cli, run_dir, run, tmp_path):

@@ -103,7 +103,7 @@ def test_the_answer_is_three_sentences_with_the_crossover_ratios():
     assert "up to an aliasing ratio of 0 (not at 0.1) when each alias has a role of" in irrelevant
     assert "from 0.01 up to 0.01 (not at 0.1) when aliases share a role" in enough
     # 553 holds no more splits of 512 descriptors than 513 does.
-    assert "nowhere (it saves 0.0% of the lock drops of 513) when each alias has a role" in enough
+    assert "nowhere (it saves 0.0 % of the lock drops of 513) when each alias has a role" in enough
     # 2,400 drops against ceil(36045 / 40) = 902: 2.7 times.
     assert (
         "from 0.1 on (at a ratio of 0.1 and 64 GiB it costs 2,400 lock drops, 2.7 times" in too_few

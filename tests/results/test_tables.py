@@ -59,6 +59,19 @@ def test_on_a_narrow_terminal_words_fold_and_numbers_do_not(monkeypatch, capsys)
     assert max(map(len, out.splitlines())) < 60
 
 
+def test_on_a_narrow_terminal_names_and_headings_stay_whole(monkeypatch, capsys):
+    monkeypatch.setattr("sweep.results.tables.console", lambda: Console(width=30))
+    name = "is_exact_counting_worth_it-75b73cd910ef"
+    rows = pl.DataFrame({"run": [name], "text": ["some words"], "lock_held_ns": [1], "error": [""]})
+    write(rows, Format.table)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(name in line for line in lines)
+    (heading,) = (line.split() for line in lines if "run" in line)
+    assert heading == ["run", "text", "lock_held_ns", "error"]
+    assert any("ns (modelled)" in line for line in lines)
+    assert [line.strip() for line in lines if "words" in line] == ["words"]
+
+
 def test_what_is_no_number_is_null_in_json():
     rows = pl.DataFrame({"x": [1.5, float("nan"), float("inf")]})
     assert json.loads(encode(rows, Format.json)) == [{"x": 1.5}, {"x": None}, {"x": None}]
