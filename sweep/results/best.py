@@ -4,7 +4,7 @@ import operator
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -154,6 +154,13 @@ def recommended(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFr
     )
     every = rows.select(groups).unique(maintain_order=True)
     return every.join(best, on=groups, how="left", maintain_order="left").select(pl.exclude("_all"))
+
+
+def same_everywhere(rows: pl.DataFrame) -> dict[str, Any]:
+    """What all alternatives share, of what need not be a column then, with its value."""
+    beside = ("unbounded_drops", "optimum_drops", "nr_points", "admissible")
+    names = [*choices_in(rows.columns), *(c for c in beside if c in rows.columns)]
+    return {c: rows[c][0] for c in names if rows[c].n_unique() == 1}
 
 
 def in_words(best: pl.DataFrame, by: Sequence[str] = ()) -> list[str]:

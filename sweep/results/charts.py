@@ -19,6 +19,8 @@ COLOURS: Final = ("alias_ratio", "policy", "workload", "memslot_gib", "object_ca
 _DROPS: Final = ("nr_lock_drops", "floor_drops")
 
 _ROUND: Final = [step * 10**power for power in range(10) for step in (1, 1.5, 2, 3, 5, 7)]
+_TENS: Final = [10**power for power in range(10)]
+_CLOSE: Final = [step / 10 * ten for ten in _TENS for step in (*range(10, 20), *range(20, 100, 5))]
 _CAPACITIES: Final = (513, 521, 553, 641, 1026, 2049, 4097)
 """Where an axis of capacities is labelled."""
 
@@ -77,8 +79,14 @@ def _number(channel: Any, column: str, title: str = "", **scale: Any) -> Any:
     if channel is alt.Color:
         return axis.scale(**scale)
     if scale.get("type") == "log":
-        axis = axis.axis(values=_ROUND)
+        axis = axis.axis(values=alt.ExprRef(_ticks("x" if channel is alt.X else "y")))
     return axis.scale(nice=False, padding=8, **scale)
+
+
+def _ticks(axis: str) -> str:
+    """Round numbers that a logarithmic axis is labelled at: the closer, the less it spans."""
+    spans = f"domain('{axis}')[1] / domain('{axis}')[0]"
+    return f"{spans} < 4 ? {_CLOSE} : {spans} < 2000 ? {_ROUND} : {_TENS}"
 
 
 def _few(values: Varying, columns: Sequence[str]) -> list[str]:

@@ -12,20 +12,25 @@ import vl_convert
 
 from sweep.results import about
 from sweep.results.answers import answer
-from sweep.results.best import alternatives, in_words, recommended
+from sweep.results.best import alternatives, in_words, recommended, same_everywhere
+from sweep.results.bounds import with_optimum
 from sweep.results.charts import CHARTS, TITLES, Chart, LeftOut, draw
-from sweep.results.columns import choices_in, unit
+from sweep.results.columns import unit
 from sweep.results.runs import Run
 from sweep.results.series import groups
 from sweep.results.tables import cell
+from sweep.results.telling import without_constants
 
 MAX_TABLE: Final = 400
 """A table of the page itself shows no more rows than this; the tables of charts show all."""
 VEGA_LITE: Final = "6.4"
 
 _FACTS: Final = ["fact", "value"]
-_DISTINCT: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c8c8c")
-"""Okabe and Ito's colours, which people with any colour vision tell apart."""
+_DISTINCT: Final = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c8c8c",
+    "#7a52c7", "#8b5a2b", "#a3b000",
+)  # fmt: skip
+"""Okabe and Ito's colours, which people with any colour vision tell apart, and three for more."""
 
 
 def _theme(text: str, quiet: str, line: str, mark: str, shades: Sequence[float]) -> dict[str, Any]:
@@ -152,12 +157,14 @@ def _embedded(chart: Chart) -> dict[str, Any]:
 def _answer(run: Run, rows: pl.LazyFrame) -> str:
     found = answer(str(run.plan["name"]), rows)
     by = groups(rows)
-    best = recommended(alternatives(rows, by=by), by).collect()
-    best = best.drop(c for c in choices_in(best.columns) if best[c].n_unique() == 1)
+    best = recommended(alternatives(with_optimum(rows), by=by), by).collect()
+    best = best.drop(same_everywhere(best))
     sentences = found.sentences or in_words(best, by)
+    shown, notes = without_constants(found.rows)
     return (
         (_listed(sentences, "answer") if sentences else "")
-        + (_table(found.rows, "The rows behind it") if found.rows.width else "")
+        + (_table(shown, "The rows behind it") if shown.width else "")
+        + "".join(f'<p class="quiet">{escape(note)}</p>' for note in notes)
         + _table(best, "What to set for the fewest lock drops, and what ties with it")
     )
 

@@ -38,22 +38,22 @@ def tell(run: Run, form: Format = Format.table, limit: int = 0) -> None:
     found = answer(name, run.scan())
     if form is not Format.table:
         return write(found.rows, form)
-    shown, same = _without_constants(found.rows)
+    shown, notes = without_constants(found.rows)
     if shown.width:
         write(shown, form, limit=limit)
-    if same:
-        say(f"The same in every row: {same}.")
-    if "optimum_drops" in shown.columns:
-        say(BOUNDS_IN_WORDS)
+    say(*notes)
     say("", *about.question(run)[:1], "", *found.sentences)
 
 
-def _without_constants(rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+def without_constants(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """The columns that vary, and in words what does not and what the bounds are."""
     if rows.height < 2:
-        return rows, ""
+        return rows, []
     same = [c for c in rows.columns if rows[c].n_unique() == 1 and c != "enough"]
-    said = (f"{c} {cell(rows[c][0])}" for c in same if rows[c][0] is not None)
-    return rows.drop(same), ", ".join(said)
+    known = (f"{c} {cell(rows[c][0])}" for c in same if rows[c][0] is not None)
+    notes = [f"The same in every row: {text}." for text in [", ".join(known)] if text]
+    shown = rows.drop(same)
+    return shown, [*notes, *([BOUNDS_IN_WORDS] if "optimum_drops" in shown.columns else [])]
 
 
 def announce(uri: str, experiment: str) -> None:

@@ -1,7 +1,7 @@
 """`sweep-results`: best, compare, explain, report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,11 +17,7 @@ from sweep.results.cli import (
     listed,
     write_one,
 )
-from sweep.results.columns import OUTCOME_NAMES, PARAMETER_NAMES, Format, choices_in, parameters_in
-
-if TYPE_CHECKING:
-    import polars as pl
-
+from sweep.results.columns import OUTCOME_NAMES, PARAMETER_NAMES, Format, parameters_in
 
 Table = Annotated[
     str, typer.Option("--table", help="Only this one of the tables; the first, if not printed.")
@@ -87,20 +83,13 @@ def best(
     frames = {name: frame.collect() for name, frame in tables.items()}
     if form is not Format.table:
         return write_one(frames, table, form, limit)
-    same = _constant(frames["alternatives"])
+    same = b.same_everywhere(frames["alternatives"])
     shown = {name: frame.drop(same, strict=False) for name, frame in frames.items()}
     write_one(shown, table, form, limit)
     if nr_without := frames["recommended"][minimize].null_count():
         say(f"Nothing keeps every limit in {nr_without} groups: their rows are empty.")
     said = (f"{c} {cell(v)}" for c, v in same.items() if v is not None)
     say("The same everywhere: " + ", ".join(said) + ".")
-
-
-def _constant(rows: "pl.DataFrame") -> dict[str, Any]:
-    """What is the same for every alternative, of what need not be a column then."""
-    beside = ("unbounded_drops", "optimum_drops", "nr_points", "admissible")
-    names = [*choices_in(rows.columns), *(c for c in beside if c in rows.columns)]
-    return {c: rows[c][0] for c in names if rows[c].n_unique() == 1}
 
 
 @app.command(epilog="Example:  sweep-results compare seed_question-0123 seed_question-4567")
