@@ -156,7 +156,7 @@ def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Head
         *_lists(int(heads.length.max(initial=1)), workload.kernel, workload.pte_list_ext),
         *role_draws(workload),
     )  # fmt: skip
-    nr_splits = int(heads.count + (heads.length - 1).sum())
+    nr_splits = heads.splits
     giant = heads.splits_in(heads.giants)
     return heads, Demand(
         nr_splits=nr_splits,

@@ -46,6 +46,11 @@ class Heads:
         """(h + 1,) splits beyond one a head, before each listed head and in all."""
         return np.concatenate([[0], np.cumsum(self.length - 1)])
 
+    @property
+    def splits(self) -> int:
+        """All splits, were there no end to shadow pages."""
+        return int(self.count + self._extra[-1])
+
     @cached_property
     def starts(self) -> Ints:
         """(h,) the split with which each listed head begins."""
@@ -97,7 +102,7 @@ def heads_of(slot: Mapping, workload: Workload, filled: bool) -> Heads:
         at=at[order],
         page=np.concatenate([page for _, page, *_ in parts])[order] + slot.first,
         length=np.concatenate([length for *_, length, _ in parts])[order],
-        kind=np.concatenate([np.full(at.shape, kind) for at, _, _, kind in parts])[order],
+        kind=np.repeat([kind for *_, kind in parts], [at.size for at, *_ in parts])[order],
         breaks=walk.breaks(),
         giants=giants,
     )
@@ -156,6 +161,8 @@ class Walk:
 
 def joined(slots: list[Heads]) -> Heads:
     """Memslots one after the other; each is a call of its own, so the lock is let go in between."""
+    if len(slots) == 1:
+        return slots[0]
     start = np.cumsum([0, *(heads.count for heads in slots)])
     shifted = list(zip(slots, start[:-1], strict=True))
     return Heads(
