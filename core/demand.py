@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
-from core.order import FILLED, NONE, OWN, Heads, Ints, heads_of, is_own, joined, role_draws
+from core.order import FILLED, NONE, OWN, Heads, Ints, heads_of, is_own, joined, role_draws, running
 from core.patterns import removal_order, takes_descriptor
 from core.workload import Mapping, Workload, mapping
 
@@ -73,6 +73,11 @@ class Demand:
         """Those below each of `split`."""
         last = np.minimum(split, self.nr_paged)
         return last - np.searchsorted(self.reuse, last)
+
+    def nth_created(self, nth: Ints) -> Ints:
+        """Splits that make shadow pages number `nth`, counted from 0 (-1: split -1)."""
+        passed = self.reuse - np.arange(self.reuse.size)
+        return np.asarray(nth + np.searchsorted(passed, nth, "right"))
 
     def unsplit_after(self, split: Ints) -> Ints:
         """Huge SPTEs that are left if the first round ends before `split`: each shadow page of a 1G
@@ -163,7 +168,7 @@ def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Head
         nr_paged=0 if filled else nr_splits,
         reuse=reuse,
         desc_at=desc_at,
-        desc_sum=np.concatenate([[0], np.cumsum(desc)]),
+        desc_sum=running(desc),
         breaks=heads.split_of(heads.breaks),
         nr_huge_sptes=sum(_huge_sptes(slot) for slot in slots),
         giant=giant,
@@ -175,7 +180,7 @@ def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Head
 def _out_of_pages(workload: Workload, demand: Demand, heads: Heads, budget: int) -> Demand:
     """The same walk when only `budget` shadow pages can be made: afterwards every head gives
     ENOSPC and keeps its SPTEs. 1G pages that stay whole have no 2M heads to visit."""
-    end = _nth_created(demand.reuse, budget - 1) + 1 if budget else 0
+    end = int(demand.nth_created(np.array(budget - 1))) + 1
     whole = int((heads.split_of(heads.giants) >= end).sum())
     giants_left = int((heads.split_of(heads.giants + 1) > end).sum())
     left = heads.count - heads.done_before(end) - HUGE_PAGES_PER_GIB * whole
@@ -203,11 +208,6 @@ def _refusals(workload: Workload, heads: int, giants: int) -> int:
     return words * (heads - giants + SPTES_PER_PAGE * giants)
 
 
-def _nth_created(reuse: Ints, nth: int) -> int:
-    """The split that makes shadow page number `nth` (from 0), in a round that makes them."""
-    return nth + int(np.searchsorted(reuse - np.arange(reuse.size), nth, "right"))
-
-
 def _followed_by(first: Demand, later: Demand, times: int) -> Demand:
     """`first`, then `later` `times` over: switching dirty logging on is a call of its own."""
     starts = first.nr_splits + later.nr_splits * np.arange(times)
@@ -218,7 +218,7 @@ def _followed_by(first: Demand, later: Demand, times: int) -> Demand:
         nr_splits=first.nr_splits + later.nr_splits * times,
         reuse=np.concatenate([first.reuse, *(later.reuse + start for start in starts)]),
         desc_at=np.concatenate([first.desc_at, *(later.desc_at + start for start in starts)]),
-        desc_sum=np.concatenate([[0], np.cumsum(desc)]),
+        desc_sum=running(desc),
         breaks=np.concatenate(breaks),
         giant=np.concatenate([first.giant, *(later.giant + start for start in starts)]),
         nr_walked=first.nr_walked * (times + 1),
@@ -239,15 +239,26 @@ def _parent_pages(slot: Mapping) -> int:
     512 GiB that it maps with 1G SPTEs. Upper levels are not modelled.
     """
     gib = -(-slot.size // HUGE_PAGES_PER_GIB) - slot.block.size
-    region = slot.block // (HUGE_PAGES_PER_GIB * SPTES_PER_PAGE)
-    further = _further(slot.aliased // HUGE_PAGES_PER_GIB, slot.lengths)
-    return gib + further + _further(region, slot.block_lengths) + np.unique(region).size
+    region = HUGE_PAGES_PER_GIB * SPTES_PER_PAGE
+    further: int = _further(slot.aliased, slot.lengths, HUGE_PAGES_PER_GIB)
+    further += _further(slot.block, slot.block_lengths, region)
+    return gib + further + np.unique(slot.block // region).size
 
 
-def _further(table: Ints, lengths: Ints) -> int:
-    """Tables of the second and later groups: where a table's longest head has n SPTEs, n - 1."""
-    starts = np.flatnonzero(np.diff(table, prepend=-1))
-    return int((np.maximum.reduceat(lengths, starts) - 1).sum())
+@compiled
+def _further(page, lengths, mapped):  # type: ignore[no-untyped-def]
+    """Tables of the second and later groups: where a table's longest head has n SPTEs, n - 1.
+
+    A table maps `mapped` pages, and `page` (h,) are those of the heads, ascending.
+    """
+    further = 0
+    table, longest = -1, 1
+    for head in range(page.size):
+        if page[head] // mapped != table:
+            further += longest - 1
+            table, longest = page[head] // mapped, 1
+        longest = max(longest, lengths[head])
+    return further + longest - 1
 
 
 @cache

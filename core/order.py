@@ -23,6 +23,14 @@ DRAWN, OWN, FILLED = 0, 1, 2
 """Kinds of heads: aliases draw their roles, all have their own, or shadow pages have children."""
 
 
+def running(values: Ints) -> Ints:
+    """(n + 1,) int64: the sum of `values` before each of them, and of all."""
+    sums = np.empty(values.size + 1, np.int64)
+    sums[0] = 0
+    np.cumsum(values, out=sums[1:])
+    return sums
+
+
 @dataclass(frozen=True)
 class Heads:
     """Rmap heads in walk order. Only those that are not one fresh SPTE are listed."""
@@ -44,7 +52,7 @@ class Heads:
     @cached_property
     def _extra(self) -> Ints:
         """(h + 1,) splits beyond one a head, before each listed head and in all."""
-        return np.concatenate([[0], np.cumsum(self.length - 1)])
+        return running(self.length - 1)
 
     @property
     def splits(self) -> int:
@@ -95,17 +103,23 @@ def heads_of(slot: Mapping, workload: Workload, filled: bool) -> Heads:
         (walk.position(slot.aliased), slot.aliased, slot.lengths, DRAWN),
         (walk.position(inside), inside, views, OWN),
     ]
-    at = np.concatenate([at for at, *_ in parts])
+    parts = [part for part in parts if part[0].size] or parts[:1]
+    at = _together([at for at, *_ in parts])
     order = np.argsort(at, kind="stable") if slot.block.size else slice(None)
     return Heads(
         count=walk.count,
         at=at[order],
-        page=np.concatenate([page for _, page, *_ in parts])[order] + slot.first,
-        length=np.concatenate([length for *_, length, _ in parts])[order],
+        page=_together([page for _, page, *_ in parts])[order] + slot.first,
+        length=_together([length for *_, length, _ in parts])[order],
         kind=np.repeat([kind for *_, kind in parts], [at.size for at, *_ in parts])[order],
         breaks=walk.breaks(),
         giants=giants,
     )
+
+
+def _together(parts: list[Ints]) -> Ints:
+    """`parts` one after the other; one alone is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _inside(slot: Mapping, workload: Workload, filled: bool) -> tuple[Ints, Ints]:
@@ -137,16 +151,19 @@ class Walk:
 
     def before(self, page: Ints) -> Ints:
         """Heads that come before everything at or above `page`."""
+        if self.block.size == 0:
+            return page
         met = np.searchsorted(self.block, page)
         ahead = met if self.chunk else self.block.size
-        if not self.filled or self.block.size == 0:
+        if not self.filled:
             return page + ahead
         end = np.where(met > 0, self.block[met - 1] + HUGE_PAGES_PER_GIB, 0)
         return page + ahead - met * HUGE_PAGES_PER_GIB + np.maximum(end - page, 0)
 
     def position(self, page: Ints) -> Ints:
         """Positions of the level-2 heads of `page`."""
-        return self.before(page) + (np.isin(page, self.block) if self.chunk else 0)
+        heads = self.before(page)
+        return heads + np.isin(page, self.block) if self.chunk and self.block.size else heads
 
     def giants(self) -> Ints:
         """Positions of the level-3 heads."""

@@ -123,20 +123,20 @@ def _replay(  # type: ignore[no-untyped-def]
     """
     counts = np.zeros((limits.size, 5), np.int64)
     holds = np.zeros((limits.size, 3))
-    short_at = stream.desc_at + (not rule.exact)
-    met = _is_in(short_at, pages)
+    met = _is_in(stream.desc_at, not rule.exact, pages)
+    scratch = np.empty(_room(stream, limits, object_capacity, rule.together), np.int64)
     cuts = stream.breaks if rule.together else np.arange(stream.nr_splits) if rule.always else pages
     if timed and stream.breaks.size and not rule.together:
         cuts = np.sort(np.concatenate((stream.breaks, cuts)))
-    most = np.max(np.diff(stream.desc_sum)) if short_at.size else 1
+    most = _most(stream.desc_sum)
     first = 0
     while first < limits.size:
         limit = limits[first]
         if rule.together:
-            drops, row, gap = _chain_together(stream, limit, object_capacity, rule.exact)
+            drops, row, gap = _chain_together(stream, limit, object_capacity, rule.exact, scratch)
             refilled = drops
         else:
-            drops, both, gap = _chain_desc(stream, short_at, met, limit, limit // most, rule.exact)
+            drops, both, gap = _chain_desc(stream, met, limit, limit // most, rule.exact, scratch)
             cold = drops.size > 0 and (met[0] if rule.exact else True)
             row = (drops.size - both - cold, pages.size - both - cold, both + cold)
             refilled = pages
@@ -159,14 +159,34 @@ def _replay(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _is_in(some, others):  # type: ignore[no-untyped-def]
-    """Which of `some` are among `others`, both ascending."""
+def _room(stream, limits, object_capacity, together):  # type: ignore[no-untyped-def]
+    """Most refills that the smallest of `limits` can have."""
+    if limits.size == 0:
+        return 0
+    room = 2 * (stream.desc_sum[-1] // (limits[0] + 1)) + 2
+    if together:
+        return min(stream.nr_splits, room + stream.nr_paged // object_capacity)
+    return min(stream.desc_at.size + 2, room)
+
+
+@compiled
+def _most(desc_sum):  # type: ignore[no-untyped-def]
+    """Most descriptors that one split takes, at least 1."""
+    most = 1
+    for event in range(desc_sum.size - 1):
+        most = max(most, desc_sum[event + 1] - desc_sum[event])
+    return most
+
+
+@compiled
+def _is_in(some, by, others):  # type: ignore[no-untyped-def]
+    """Which of `some`, each `by` further, are among `others`; both ascending."""
     found = np.zeros(some.size, np.bool_)
     j = 0
     for i in range(some.size):
-        while j < others.size and others[j] < some[i]:
+        while j < others.size and others[j] < some[i] + by:
             j += 1
-        found[i] = j < others.size and others[j] == some[i]
+        found[i] = j < others.size and others[j] == some[i] + by
     return found
 
 
@@ -178,16 +198,9 @@ def page_refills(demand: Demand, object_capacity: int, exact: bool) -> Ints:
     """
     made = demand.nr_created
     if exact:
-        return nth_created(demand, np.arange(0, made, object_capacity))
-    empty = nth_created(demand, np.arange(object_capacity - 1, made, object_capacity)) + 1
-    first = np.zeros(min(demand.nr_splits, 1), np.int64)
-    return np.concatenate([first, empty[empty < demand.nr_splits]])
-
-
-def nth_created(demand: Demand, nth: Ints) -> Ints:
-    """Splits that make shadow pages number `nth`, counted from 0."""
-    passed = demand.reuse - np.arange(demand.reuse.size)
-    return nth + np.searchsorted(passed, nth, "right")
+        return demand.nth_created(np.arange(0, made, object_capacity))
+    empty = demand.nth_created(np.arange(-1, made, object_capacity)) + 1
+    return empty[: np.searchsorted(empty, demand.nr_splits)]
 
 
 @compiled
@@ -216,29 +229,30 @@ def _reach(desc_sum, start, limit, stride):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _chain_desc(stream, short_at, met, limit, stride, exact):  # type: ignore[no-untyped-def]
+def _chain_desc(stream, met, limit, stride, exact, refills):  # type: ignore[no-untyped-def]
     """Refills of the descriptor cache alone.
 
-    `short_at` (m,) is the split that finds the cache short after (exact: at) each event, and `met`
-    tells where the page caches are filled too. Returns the splits of the refills, (n,) int64; how
+    It is found short at the split after an event (exact: at the event), and `met` (m,) tells where
+    the page caches are filled too. Returns the splits of the refills, the first of `refills`; how
     many but the first are met; and the smallest overshoot: any limit from this one up to below that
     gives the same refills.
     """
-    events, desc_sum, nr_splits = short_at.size, stream.desc_sum, stream.nr_splits
-    refills = np.empty(min(events, 2 * (desc_sum[events] // (limit + 1))) + 2, np.int64)
+    desc_at, desc_sum, nr_splits = stream.desc_at, stream.desc_sum, stream.nr_splits
+    events = desc_at.size
     gap = np.int64(2**62)
     if nr_splits == 0 or (exact and events == 0):
         return refills[:0], 0, gap
-    refills[0] = short_at[0] if exact else 0
+    refills[0] = desc_at[0] if exact else 0
     count, both, start = 1, 0, 0
     while True:
         h = _reach(desc_sum, start, limit, stride)
         if h > events:
             break
         gap = min(gap, desc_sum[h] - desc_sum[start])
-        if short_at[h - 1] >= nr_splits:
+        short_at = desc_at[h - 1] + (not exact)
+        if short_at >= nr_splits:
             break
-        refills[count] = short_at[h - 1]
+        refills[count] = short_at
         count += 1
         both += met[h - 1]
         start = h - exact
@@ -246,16 +260,14 @@ def _chain_desc(stream, short_at, met, limit, stride, exact):  # type: ignore[no
 
 
 @compiled
-def _chain_together(stream, limit, object_capacity, exact):  # type: ignore[no-untyped-def]
-    """Refills when each drop fills every cache: (splits, drops by cause, smallest overshoot)."""
+def _chain_together(stream, limit, object_capacity, exact, drops):  # type: ignore[no-untyped-def]
+    """Refills when each drop fills every cache: (splits, the first of `drops`; drops by cause;
+    smallest overshoot)."""
     desc_at, desc_sum, reuse = stream.desc_at, stream.desc_sum, stream.reuse
     nr_paged, nr_splits = stream.nr_paged, stream.nr_splits
     events = desc_at.size
     reused = np.searchsorted(reuse, nr_paged)
     made = nr_paged - reused
-    total = desc_sum[events]
-    room = min(nr_splits, 2 * (total // (limit + 1)) + made // object_capacity + 2)
-    drops = np.empty(room, np.int64)
     desc_only = page_only = 0
     gap = np.int64(2**62)
     event = page = passed = count = 0

@@ -77,18 +77,22 @@ def _is_drawn(key, page, limit, placement):  # type: ignore[no-untyped-def]
 def _draw(seed, stream, first, last, limit, placement, room):  # type: ignore[no-untyped-def]
     """Numbers in [first, last) that are drawn, ascending: (int64 array, count).
 
-    Every number is stored and kept only if drawn: a branch would be mispredicted at each hit. Stops
-    early, with a count above `room`, when the array might overflow.
+    A block of draws has no step that waits for another, so they are made side by side. Then every
+    number is stored and kept only if drawn: a branch would be mispredicted. Stops early,
+    with a count above `room`, when the array might overflow.
     """
     found = np.empty(room + CLUSTER, np.int64)
+    hit = np.empty(CLUSTER, np.int64)
     count = 0
     key = stream_key(seed, stream)
     for start in range(first, last, CLUSTER):
         if count > room:
             break
-        for page in range(start, min(start + CLUSTER, last)):
-            found[count] = page
-            count += _is_drawn(key, np.uint64(page), limit, placement)
+        for i in range(CLUSTER):
+            hit[i] = _is_drawn(key, np.uint64(start + i), limit, placement)
+        for i in range(min(CLUSTER, last - start)):
+            found[count] = start + i
+            count += hit[i]
     return found, count
 
 
@@ -135,7 +139,8 @@ def mapping(workload: Workload, slot: int) -> Mapping:
     size = workload.nr_huge_pages
     first = slot * size
     seed, ratio, placement = workload.seed, workload.alias_ratio, workload.placement
-    aliased = drawn(seed, ALIASED_2M, first, first + size, ratio, placement) - first
+    aliased = drawn(seed, ALIASED_2M, first, first + size, ratio, placement)
+    aliased -= first
     gibs = size // HUGE_PAGES_PER_GIB
     block = drawn(seed, MAPPED_1G, slot * gibs, (slot + 1) * gibs, workload.ratio_1g)
     twice = drawn(seed, ALIASED_1G, slot * gibs, (slot + 1) * gibs, ratio, placement)
@@ -143,5 +148,5 @@ def mapping(workload: Workload, slot: int) -> Mapping:
     block -= slot * gibs
     if block.size:
         aliased = aliased[~np.isin(aliased // HUGE_PAGES_PER_GIB, block)]
-    lengths = np.broadcast_to(np.int64(workload.alias_degree), aliased.shape)
+    lengths = np.full(aliased.shape, workload.alias_degree)
     return Mapping(first, size, aliased, lengths, block * HUGE_PAGES_PER_GIB, block_lengths)

@@ -4,7 +4,7 @@ import numpy as np
 
 from core.constants import PTE_LIST_EXT
 from core.demand import Demand
-from core.order import NONE
+from core.order import NONE, running
 from core.recording import shadow_recording
 from core.recording.histogram import CAVEAT, TITLE, histogram_scenario
 from core.recording.rebuild import scenario_of
@@ -50,7 +50,7 @@ def recorded_demand(splits: walk.Demand) -> Demand:
         nr_paged=nr_splits,
         reuse=np.flatnonzero(splits.created == 0),
         desc_at=taken,
-        desc_sum=np.concatenate([[0], np.cumsum(splits.desc[taken])]),
+        desc_sum=running(splits.desc[taken]),
         breaks=NONE,
         nr_huge_sptes=huge,
         giant=np.flatnonzero(splits.level == 3),
