@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from core.constants import HUGE_PAGES_PER_GIB
 from core.cost import Cost
 from core.demand import Demand, demand_of, has_prefixes, prefix
-from core.expected import expected, refusal
 from core.geometry import full_bytes, standing_bytes
-from core.machine import machine
 from core.outcome import ENGINES, OUTCOMES
 from core.parameters import BY_NAME
 from core.replay import ALWAYS, EXACT, Replay, replay
@@ -200,6 +198,8 @@ def _replayed(
     args = (demand, group["policy"], group["desc_min"], capacities, group["object_capacity"], cost)
     cached = capacities[0] if group["policy"] in EXACT else group["desc_min"]
     if engine == "reference" or cost.depends_on_time or demand.max_desc > cached:
+        from core.machine import machine
+
         name, found = "machine", machine(*args, group["preempt_on_contention"], workload["seed"])
     else:
         name, found = "replay", replay(*args)
@@ -210,6 +210,8 @@ def _replayed(
 
 def _foreseen(values: Values, group: Values, capacities: NDArray[np.int64]) -> Values:
     """Outcomes to expect, without a draw. Raises ValueError where they are not worked out."""
+    from core.expected import expected, refusal
+
     cost = Cost(**{name: group[name] for name in COST})
     workload = workload_of(values)
     policy, desc_min, objects = (group[n] for n in ("policy", "desc_min", "object_capacity"))

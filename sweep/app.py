@@ -21,11 +21,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from sweep.backends import jit_cache
 from sweep.config import CONF, check_key, notes, options, register
 from sweep.errors import RefusedError, suggestion
 from sweep.pipes import ends_with_its_reader
-from sweep.provenance import versions
 
 _BASE: Final[dict[str, Any]] = {"version_base": None} if hydra_version.startswith("1.3.") else {}
 """Today's defaults of Hydra; 1.4 has no others and warns if it is asked for them."""
@@ -77,7 +75,6 @@ def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) ->
         _refuse(str(error))
     gc.freeze()
     gc.enable()
-    os.environ.update(jit_cache.settings(versions()) | os.environ)
     from sweep.launch import Job, launch
 
     config = sweep.blocks[0]
@@ -97,6 +94,7 @@ def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) ->
     except Exception:  # a defect of ours; Hydra would report it as if nothing had run
         traceback.print_exc()
         code = 1
+    gc.freeze()  # what is left goes with the process; nothing needs to look for garbage in it
     raise _Done(code)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
+from core.errors import InputError
 from core.patterns import KERNELS
-from core.recording.trace import InputError
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 

@@ -16,7 +16,8 @@ STALE_S: Final = 15.0
 """A lease of another machine that did not beat for this long is taken over."""
 
 _SETTLE_S: Final = {True: 0.05, False: 1.0}
-"""By whether the folder is local: how long after taking a lease a rival's would show."""
+"""By whether the folder is local: how long after writing a lease a rival's would show. One that was
+made where none was is nobody else's."""
 
 
 def _machine() -> str:
@@ -63,11 +64,17 @@ class Lease:
         return str(self._me["owner"])
 
     def __enter__(self) -> "Lease":
-        self._wait_for_the_dead()
-        self._beat()
-        self._settled_at = time.monotonic() + _SETTLE_S[self._store.is_local]
+        self._settled_at = time.monotonic() + self._take()
         self._thread.start()
         return self
+
+    def _take(self) -> float:
+        """Take the lease; returns for how many seconds a rival may still show."""
+        if self._store.put_new_json(LEASE, self._beat()):
+            return 0.0
+        self._wait_for_the_dead()
+        self._store.put_json(LEASE, self._beat())
+        return _SETTLE_S[self._store.is_local]
 
     def settle(self) -> None:
         """Wait until the lease is nobody else's; RefusedError if it is. Nothing may be written
@@ -106,10 +113,10 @@ class Lease:
     def _is_mine(self, found: dict[str, Any] | None) -> bool:
         return bool(found) and (found or {}).get("owner") == self.owner
 
-    def _beat(self) -> None:
+    def _beat(self) -> dict[str, Any]:
+        """The lease as it is written next."""
         self._beats += 1
-        facts = {"beat": self._beats, "at": time.time()}
-        self._store.put_json(LEASE, self._me | facts | self._facts())
+        return self._me | {"beat": self._beats, "at": time.time()} | self._facts()
 
     def _keep_beating(self) -> None:
         while not self._over.wait(BEAT_S):
@@ -117,7 +124,7 @@ class Lease:
                 if not self._is_mine(self._store.get_json(LEASE)):
                     self.lost = True
                     return
-                self._beat()
+                self._store.put_json(LEASE, self._beat())
             except StorageError:
                 continue
 

@@ -1,6 +1,7 @@
 """The only writer of results: every file appears whole or not at all, here or on `s3://`."""
 
 import json
+import os
 import re
 import time
 import uuid
@@ -189,7 +190,23 @@ class Store:
         return found
 
     def put_json(self, name: str, data: dict[str, Any]) -> None:
-        self.put(name, (json.dumps(data, indent=1) + "\n").encode())
+        self.put(name, _json(data))
+
+    def put_new_json(self, name: str, data: dict[str, Any]) -> bool:
+        """Write a JSON object if there is no such file, and no other process makes one meanwhile:
+        whether it was written. Never on `s3://`, where pyarrow has no conditional put."""
+        if not self.is_local:
+            return False
+        path = self.file(name)[1]
+        staged = Path(self._staged(path))
+        try:
+            staged.write_bytes(_json(data))
+            os.link(staged, path)
+        except OSError:  # there is one; or no links are made here, or no room is left: see `put`
+            return False
+        finally:
+            staged.unlink(missing_ok=True)
+        return True
 
     def files(self) -> dict[str, int]:
         """Name and size of every file directly in the folder; empty if there is no folder."""
@@ -342,3 +359,7 @@ def _drop(where: fs.FileSystem, path: str) -> None:
 def _reason(error: BaseException) -> str:
     """The first line of an error, which is where the reason is."""
     return str(error).strip().split("\n")[0][:300] or type(error).__name__
+
+
+def _json(data: dict[str, Any]) -> bytes:
+    return (json.dumps(data, indent=1) + "\n").encode()

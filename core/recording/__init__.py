@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from core import constants as k
-from core.recording.trace import Attempt, InputError, Trace
+from core.errors import InputError
+from core.recording.trace import Attempt, Trace
 
 SHADOW_ONLY: Final = (k.EAGAIN, k.ENOSPC)
 BUSY: Final = -16

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import constants as k
+from core.errors import InputError
 from core.parameters import BY_NAME
 from core.recording import Recording
-from core.recording.trace import Attempt, InputError
+from core.recording.trace import Attempt
 from core.scenario.walk import Demand
 
 ENOUGH: Final = 20

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from core import constants as k
-from core.recording.trace import InputError
+from core.errors import InputError
 from core.scenario import Scenario, parse_scenario
 
 MAX_PAGES: Final = 1 << 24

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from core import constants as k
+from core.errors import InputError
 from core.patterns import removal_order
 from core.recording import Recording, stretches
-from core.recording.trace import Attempt, InputError
+from core.recording.trace import Attempt
 from core.scenario import Scenario, parse_scenario
 
 UNLIMITED: Final = 1 << 40

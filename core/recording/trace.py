@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from core.constants import PAGES_PER_LEVEL
+from core.errors import InputError
 
 MAX_ATTEMPTS: Final = 1 << 24
 MAX_EVENT: Final = 400
@@ -35,13 +36,6 @@ _CACHE: Final = re.compile(r"capacity=(\d{1,9}) min=(\d{1,9}) nobjs=(\d{1,9})")
 _LOST: Final = re.compile(r"LOST \d{1,18} EVENTS|\d{1,18} EVENTS DROPPED|PERF_RECORD_LOST", re.I)
 _OVERWRITTEN: Final = re.compile(r"entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})")
 _HEADER: Final = re.compile(r"# tracer:|cpus=\d+$|# os ?release : ")
-
-
-class InputError(ValueError):
-    """A file that cannot be read or breaks a rule: `FILE:LINE: what, rule.`"""
-
-    def __init__(self, name: object, line: int, text: str) -> None:
-        super().__init__(f"{name}:{line}: {text}" if line else f"{name}: {text}")
 
 
 class Page(NamedTuple):

@@ -172,7 +172,7 @@ def calibrate_command(
 @ends_with_its_reader
 def main() -> None:
     """Entry point. Turns bad input into exit code 2 and one message."""
-    from core.recording.trace import InputError
+    from core.errors import InputError
 
     try:
         app()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from core.recording.trace import InputError
+from core.errors import InputError
 from core.reference import Event, run_reference
 from core.scenario import Scenario, ScenarioError, parse_scenario
 from sweep.inputs import read_lines

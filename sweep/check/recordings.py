@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from core import constants as k
+from core.errors import InputError
 from core.patterns import KERNELS
 from core.recording import Recording, shadow_recording
 from core.recording.calibrate import Calibration, calibrate
 from core.recording.predict import Prediction, predict
 from core.recording.rebuild import UNLIMITED, scenario_of
-from core.recording.trace import Attempt, InputError, Trace, parse_trace
+from core.recording.trace import Attempt, Trace, parse_trace
 from core.reference import Event, run_reference
 from core.scenario import Scenario, ScenarioError, parse_scenario
 from core.scenario.walk import demand_of

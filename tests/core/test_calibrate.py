@@ -2,11 +2,12 @@
 
 import pytest
 
+from core.errors import InputError
 from core.recording import shadow_recording
 from core.recording.calibrate import calibrate
 from core.recording.predict import predict
 from core.recording.rebuild import scenario_of
-from core.recording.trace import InputError, parse_trace
+from core.recording.trace import parse_trace
 from core.scenario.walk import demand_of
 
 NS = {"split": 10_000, "reuse": 1_000, "desc": 10, "drop": 500, "desc_alloc": 70, "page_alloc": 350}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import InputError
 from core.recording.histogram import CAVEAT, parse_histogram
-from core.recording.trace import InputError
 from core.recording.workload import recorded_scenario
 from core.scenario.fastpath import fast_totals
 from core.scenario.walk import demand_of

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.errors import InputError
 from core.recording import shadow_recording
 from core.recording.predict import predict
 from core.recording.rebuild import scenario_of
-from core.recording.trace import InputError, parse_trace
+from core.recording.trace import parse_trace
 from core.scenario import ScenarioError
 
 DATA = Path(__file__).parents[1] / "data" / "traces"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.recording.trace import InputError
+from core.errors import InputError
 from core.reference import run_reference
 from core.scenario import parse_scenario
 from sweep.check.goldens import read_goldens

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -110,6 +112,27 @@ def test_credentials_in_results_dir_are_refused_and_not_repeated(uri):
 def test_a_run_lives_inside_results_dir():
     assert Store.open("/a/b/", "run").uri == "/a/b/run"
     assert Store.open("s3://b/p/?region=x", "run").uri == "s3://b/p/run?region=x"
+
+
+def test_only_one_of_many_makes_a_file_where_none_was(tmp_path):
+    store = Store(str(tmp_path))
+    for turn in range(20):
+        at_once = threading.Barrier(4)
+
+        def make(who, name=f"lease-{turn}.json", at_once=at_once):
+            at_once.wait()
+            return store.put_new_json(name, {"who": who})
+
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(make, range(4)))
+        assert sum(made) == 1
+        assert store.get_json(f"lease-{turn}.json") == {"who": made.index(True)}
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_where_no_file_can_be_made_by_one_alone_none_is_made(tmp_path):
+    assert not Store(str(tmp_path / "absent")).put_new_json("lease.json", {})
+    assert not Store("s3://bucket/run").put_new_json("lease.json", {})
 
 
 @pytest.mark.fault
