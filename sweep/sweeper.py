@@ -1,6 +1,6 @@
 """From overrides and configs to one grid: a block is composed once, whatever its size."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -13,7 +13,7 @@ from core.parameters import BY_KEY, GROUPS, PARAMETERS
 from sweep.axes import check, listed, parameter, refuse_no_axis, swept
 from sweep.config import check_key
 from sweep.errors import RefusedError, suggestion
-from sweep.grid import Axis, Choice, Grid, Leaf, Node
+from sweep.grid import Axis, Choice, Grid, Leaf, Node, blocks
 from sweep.grid.values import Values
 from sweep.resolved import refuse_other_settings, refuse_stale, value_of
 from sweep.written import folders_of, refuse_wrong_files
@@ -165,23 +165,13 @@ def _tree(
 
 
 def _grid(root: Node) -> Grid:
-    for values in _paths(root, {}):
-        check(values)
+    for axes, leaf in blocks(root):
+        fixed = {name: (value,) for name, value in leaf.fixed.items()}
+        check({axis.name: axis.values for axis in axes} | fixed)
     try:
         return Grid(root)
     except ValueError as error:
         raise RefusedError(str(error)) from error
-
-
-def _paths(node: Node, above: Mapping[str, Values]) -> Iterator[dict[str, Values]]:
-    """For each block, every parameter with its values."""
-    if isinstance(node, Leaf):
-        yield {**above, **{name: (value,) for name, value in node.fixed.items()}}
-    elif isinstance(node, Axis):
-        yield from _paths(node.child, {**above, node.name: node.values})
-    else:
-        for _, child in node.options:
-            yield from _paths(child, above)
 
 
 def _refuse_edit(override: Override) -> None:
