@@ -122,14 +122,11 @@ class _Launch:
 
     def _stored_plan(self) -> Plan | None:
         try:
-            text = self._store.get(PLAN)
+            found = self._store.plan()
         except StorageError as error:
             raise RefusedError(str(error)) from error
-        if text is None:
-            return None
-        where = f"{self._store.uri}/{PLAN}"
-        found = Plan.from_json(text.decode(), where)
-        refuse_mismatch(self._plan, found, where)
+        if found:
+            refuse_mismatch(self._plan, found, f"{self._store.uri}/{PLAN}")
         return found
 
     def _new_plan(self) -> Plan:

@@ -74,7 +74,7 @@ class Ledger:
             return
         self._sizes[at] = manifest.bytes
         self.shards += 1
-        self.points += shard.last - shard.first
+        self.points += shard.points
         self.failures += manifest.failures
         self.peak_rss = max(self.peak_rss, manifest.peak_rss)
         self._checksum = added([self._checksum, manifest.checksum])

@@ -24,6 +24,10 @@ class Shard(NamedTuple):
     first: int
     last: int
 
+    @property
+    def points(self) -> int:
+        return self.last - self.first
+
 
 class Segment(NamedTuple):
     """A stretch of points cut into shards of `size`; its last shard may be shorter."""

@@ -157,10 +157,13 @@ def _local_settings(folder: Path) -> dict[str, str]:
     token = folder / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
-    settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-    settings |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    settings |= {"RAY_raylet_start_wait_time_s": "120"}  # 30 s are not enough on a busy machine
-    return settings | dict.fromkeys(_ONE_THREAD, "1")
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_raylet_start_wait_time_s": "120",  # 30 s are not enough on a busy machine
+    } | dict.fromkeys(_ONE_THREAD, "1")
 
 
 @contextmanager
