@@ -78,14 +78,13 @@ def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) ->
     from sweep.launch import Job, launch
 
     config = sweep.blocks[0]
-    settings = _plain(config)
     job = Job(
         name=_name(sweep.blocks),
         results_dir=config.results_dir,
         backend=OmegaConf.to_object(config.backend),
         engine=config.engine.name,
         dry_run=config.dry_run,
-        config=settings | {"notes": _notes(sweep.blocks, folders_of(base))},
+        config=_plain(config) | {"notes": _notes(sweep.blocks, folders_of(base))},
         overrides=tuple(arguments),
         resume=shlex.join(["sweep", *sys.argv[1:]]),
     )
@@ -99,9 +98,8 @@ def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) ->
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    own = {str(key): config._get_node(key) for key in config if key != "hydra"}
-    whole = OmegaConf.create(own)
-    return dict(OmegaConf.to_container(whole, resolve=True, enum_to_str=True))
+    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    return dict(OmegaConf.to_container(own, resolve=True, enum_to_str=True))
 
 
 def _choices(blocks: Sequence[DictConfig]) -> list[tuple[str, str]]:

@@ -93,7 +93,7 @@ class _Launch:
         stored = self._stored_plan()
         if self._job.dry_run:
             plan = self._estimated(stored or self._new_plan())
-            return _say(_estimate(plan, self._store, self._kind(plan, plan.points)), 0)
+            return _say(self._estimate(plan), 0)
         if (code := self._compacted()) is not None:
             return code
         self._store.create()
@@ -117,7 +117,7 @@ class _Launch:
             return None
         done = self._store.get_json(DONE) or {}
         rows, failures = done.get("rows", 0), done.get("failures", 0)
-        _say(f"{self._store.uri}: {rows:,} points, {failures:,} failed, compacted", 0)
+        tell(f"{self._store.uri}: {rows:,} points, {failures:,} failed, compacted")
         return self._code(failures)
 
     def _stored_plan(self) -> Plan | None:
@@ -141,6 +141,14 @@ class _Launch:
         if plan.seconds or not (self._job.dry_run or self._job.backend.kind == "auto"):
             return plan
         return replace(plan, seconds=round(measure(self._grid, self._outcomes).seconds, 3))
+
+    def _estimate(self, plan: Plan) -> str:
+        megabytes = plan.points * BYTES_PER_POINT / 1e6
+        return (
+            f"{self._store.uri}: {plan.points:,} points, {self._grid.blocks():,} blocks, "
+            f"{plan.nr_shards:,} shards, about {plan.seconds:,.1f} core seconds and "
+            f"{megabytes:,.1f} MB, backend {self._kind(plan, plan.points)}"
+        )
 
     def _publish(self, plan: Plan) -> Plan:
         text = plan.to_json()
@@ -185,7 +193,7 @@ class _Launch:
             self._store.put_json(DONE, ledger.summary() | times | memory)
         text = f"{self._store.uri}: {plan.points:,} points, {ledger.failures:,} failed, {seconds} s"
         started = f", of which Ray took {self._start_s} s to start" if self._start_s else ""
-        _say(text + started, 0)
+        tell(text + started)
         code = self._code(ledger.failures)
         if plan.name != "sweep":
             from sweep.results.telling import announce
@@ -214,15 +222,6 @@ def _backend(config: BackendConfig) -> Backend:
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _estimate(plan: Plan, store: Store, kind: str) -> str:
-    megabytes = plan.points * BYTES_PER_POINT / 1e6
-    return (
-        f"{store.uri}: {plan.points:,} points, {Grid.from_json(plan.grid).blocks():,} blocks, "
-        f"{plan.nr_shards:,} shards, about {plan.seconds:,.1f} core seconds and "
-        f"{megabytes:,.1f} MB, backend {kind}"
-    )
 
 
 def _resume(job: Job) -> str:

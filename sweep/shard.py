@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from core.compiled import PATIENCE, interpreted
 from core.outcome import OUTCOMES
 from sweep.backends import jit_cache
-from sweep.grid import Grid
+from sweep.grid import Columns, Grid
 from sweep.plan import Plan, Shard
 from sweep.provenance import versions
 from sweep.schema import table
 from sweep.store import Manifest, Store, shard_name
 
-Columns: TypeAlias = dict[str, NDArray[Any]]
 Outcomes: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], Columns]
 
 MAX_ERROR_CHARS = 500

@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from core.parameters import BY_KEY, GROUPS, PARAMETERS
 from sweep.axes import check, listed, parameter, refuse_no_axis, swept
-from sweep.config import check_key
 from sweep.errors import RefusedError, suggestion
 from sweep.grid import Axis, Choice, Grid, Leaf, Node, blocks
 from sweep.grid.values import Values
@@ -68,10 +67,10 @@ class Sweep:
         self._composed: dict[tuple[str, ...], DictConfig] = {(): base}
         dimensions: list[Dimension] = []
         for override in overrides.values():
+            _refuse_edit(override)
             if override.is_sweep_override():
                 dimensions.append(self._dimension(override))
             else:
-                _refuse_edit(override)
                 self._fixed.append(f"{override.input_line}")
         self.blocks: list[DictConfig] = []
         """The composed config of each block, `hydra` included, in order."""
@@ -80,9 +79,7 @@ class Sweep:
 
     def _dimension(self, override: Override) -> Dimension:
         key = override.key_or_group
-        check_key(key)
         if key not in _GROUP_AXES or override.package is not None:
-            _refuse_edit(override)
             return ValueAxis(parameter(key).name, swept(override))
         refuse_no_axis(override)
         options = tuple(override.sweep_string_iterator())
@@ -128,21 +125,24 @@ class Sweep:
         return [self._own(str(k), v) for k, v in axes.items() if str(k) not in self._given]
 
     def _own(self, key: str, values: Any) -> Dimension:
-        check_key(key)
+        """An axis of `grid`: a list, one value, or text in Hydra's grammar."""
+        axis = values if isinstance(values, list) else [values]
         if key in GROUPS:
-            text = ",".join(map(str, values)) if isinstance(values, list) else str(values)
-            (override,) = self._parser.parse_overrides([f"{key}={text}"])
+            override = self._parsed(key, ",".join(map(str, axis)))
             one = (override.get_value_element_as_str(),) if not override.is_sweep_override() else ()
             options = one or tuple(override.sweep_string_iterator())
             return GroupAxis(key, self._known(key, options, f"grid.{key}: {values}"))
         target = parameter(key)
-        if not isinstance(values, str):
-            axis = values if isinstance(values, list) else [values]
-            return ValueAxis(target.name, listed(target, axis))
-        (override,) = self._parser.parse_overrides([f"{key}={values}"])
-        if override.is_sweep_override():
-            return ValueAxis(target.name, swept(override))
-        return ValueAxis(target.name, listed(target, [override.value()]))
+        if isinstance(values, str):
+            override = self._parsed(key, values)
+            if override.is_sweep_override():
+                return ValueAxis(target.name, swept(override))
+            axis = [override.value()]
+        return ValueAxis(target.name, listed(target, axis))
+
+    def _parsed(self, key: str, text: str) -> Override:
+        (override,) = self._parser.parse_overrides([f"{key}={text}"])
+        return override
 
 
 def _tree(

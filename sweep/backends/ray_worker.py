@@ -2,8 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 
 import pyarrow as pa
@@ -30,9 +29,12 @@ def compute(work: Work, shard: Shard, name: str) -> Manifest:
     """
     inspect(work)
     compile_all()
-    with _deadline(work.deadline_s):
+    signal.setitimer(signal.ITIMER_REAL, work.deadline_s)
+    try:
         warm_up(work.versions, lambda: work.rows(shard.first, shard.first + 1))
         return work.run(shard, name)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def join(work: Work, shard: Shard, parts: Sequence[Shard]) -> Manifest:
@@ -76,12 +78,3 @@ def _same_folder(store: Store, owner: str) -> None:
             "each node's own disk. Set results_dir to a folder that all nodes share (NFS, Lustre), "
             "or to s3://bucket/prefix."
         )
-
-
-@contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)

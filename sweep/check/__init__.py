@@ -26,11 +26,6 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
-@app.callback()
-def _commands() -> None:
-    """Keep `golden` a word of its own."""
-
-
 @app.command()
 def golden(
     files: Annotated[list[Path], typer.Argument(help="Golden files, plain or .gz.")],
