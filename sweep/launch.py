@@ -92,18 +92,16 @@ class _Launch:
     def run(self) -> int:
         stored = self._stored_plan()
         if self._job.dry_run:
-            plan = self._estimated(stored or self._new_plan())
-            return _say(self._estimate(plan), 0)
+            return _say(self._estimate(self._planned(stored)), 0)
         if (code := self._compacted()) is not None:
             return code
         self._store.create()
         reporter = Reporter(self._plan.points, 0, 0)
         with Lease(self._store, lambda: reporter.facts()) as lease:
-            plan = self._estimated(stored or self._new_plan())
+            planned = self._planned(stored)
             lease.settle()
-            seconds = plan.seconds
-            plan = self._stored_plan() or self._publish(plan)
-            plan = replace(plan, seconds=plan.seconds or seconds)
+            plan = self._stored_plan() or self._publish(planned)
+            plan = replace(plan, seconds=plan.seconds or planned.seconds)
             ledger = Ledger(plan, self._store)
             left = plan.nr_shards - ledger.shards
             reporter = Reporter(plan.points, ledger.points, ledger.failures, left)
@@ -129,18 +127,18 @@ class _Launch:
             refuse_mismatch(self._plan, found, f"{self._store.uri}/{PLAN}")
         return found
 
-    def _new_plan(self) -> Plan:
-        """The plan, cut into shards of the size that was asked for, or else that was measured."""
-        if size := self._job.backend.shard_points:
-            return replace(self._plan, segments=(Segment(0, len(self._grid), size),))
-        sizing = measure(self._grid, self._outcomes)
-        return replace(self._plan, segments=sizing.segments, seconds=round(sizing.seconds, 3))
-
-    def _estimated(self, plan: Plan) -> Plan:
-        """`plan` with its cost, where that is not known but needed."""
-        if plan.seconds or not (self._job.dry_run or self._job.backend.kind == "auto"):
+    def _planned(self, stored: Plan | None) -> Plan:
+        """The stored plan, or a new one in shards of the size that was asked for; what is missing
+        is measured: that size, and the cost where it is needed."""
+        size = self._job.backend.shard_points
+        asked = (Segment(0, len(self._grid), size),) if size else ()
+        plan = stored or replace(self._plan, segments=asked)
+        needs_cost = self._job.dry_run or self._job.backend.kind == "auto"
+        if plan.segments and (plan.seconds or not needs_cost):
             return plan
-        return replace(plan, seconds=round(measure(self._grid, self._outcomes).seconds, 3))
+        found = measure(self._grid, self._outcomes)
+        segments = plan.segments or found.segments
+        return replace(plan, segments=segments, seconds=round(found.seconds, 3))
 
     def _estimate(self, plan: Plan) -> str:
         megabytes = plan.points * BYTES_PER_POINT / 1e6

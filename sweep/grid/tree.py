@@ -68,19 +68,15 @@ def walk(root: Node) -> Iterator[tuple[str, Values]]:
 
 def hoisted(root: Node) -> tuple[dict[str, Value], Node]:
     """What all leaves of `root` share, and `root` without it."""
-    first, *others = (leaf for _, leaf in blocks(root))
-    shared = {
-        name: value
-        for name, value in first.fixed.items()
-        if all(name in leaf.fixed and leaf.fixed[name] == value for leaf in others)
-    }
+    first, *others = (leaf.fixed.items() for _, leaf in blocks(root))
+    shared = dict(set(first).intersection(*others))
     return shared, _without(root, shared)
 
 
 def _without(node: Node, names: Mapping[str, Value]) -> Node:
     if isinstance(node, Leaf):
-        kept = {p.name: node.fixed[p.name] for p in PARAMETERS if p.name in node.fixed}
-        return Leaf({n: BY_NAME[n].kind(v) for n, v in kept.items() if n not in names})
+        kept = node.fixed.keys() - names
+        return Leaf({p.name: p.kind(node.fixed[p.name]) for p in PARAMETERS if p.name in kept})
     if isinstance(node, Axis):
         return Axis(node.name, _typed(node), _without(node.child, names))
     return Choice(node.group, tuple((o, _without(child, names)) for o, child in node.options))
