@@ -1,14 +1,13 @@
 """A grid and a job in, an exit code out: plan, resume, run, and say what happened."""
 
-import hashlib
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, Final
 
 from sweep.backends import KINDS, Backend, BackendConfig, RayLostError
@@ -83,7 +82,7 @@ class _Launch:
         self._outcomes = outcomes or Engine(job.engine, recordings)
         self._plan = Plan(
             name=job.name, points=len(grid), grid=grid.to_json(), segments=(), engine=job.engine,
-            inputs={path: _sha256(text) for path, text in recordings.items()},
+            inputs={path: sha256(text.encode()).hexdigest() for path, text in recordings.items()},
             config=job.config, overrides=job.overrides, resume=job.resume, code=provenance(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )  # fmt: skip
@@ -218,10 +217,6 @@ def _backend(config: BackendConfig) -> Backend:
     return RayBackend(config)
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _resume(job: Job) -> str:
     return f"What is done is kept; resume with: {job.resume}"
 
@@ -234,9 +229,6 @@ def _say(text: str, code: int) -> int:
 @contextmanager
 def _sigterm() -> Iterator[None]:
     """SIGTERM ends the block like Ctrl-C does, so that leases are released and Ray is shut down."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def stop(*_: object) -> None:
         raise TerminatedError

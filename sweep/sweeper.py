@@ -74,7 +74,7 @@ class Sweep:
                 self._fixed.append(f"{override.input_line}")
         self.blocks: list[DictConfig] = []
         """The composed config of each block, `hydra` included, in order."""
-        self.grid = _grid(_tree(dimensions, (), (), self._below))
+        self.grid = _grid(self._tree(dimensions))
         refuse_other_settings(self.blocks)
 
     def _dimension(self, override: Override) -> Dimension:
@@ -100,9 +100,29 @@ class Sweep:
                 raise RefusedError(f"{key}: {option} is on the axis twice.")
         return options
 
-    def _below(self, chosen: tuple[str, ...], names: tuple[str, ...]) -> Node:
-        """The tree of the axes that the config composed with `chosen` has in `grid`."""
-        return _tree(self._grid_of(self._compose(chosen)), chosen, names, self._block)
+    def _tree(
+        self,
+        axes: Sequence[Dimension],
+        chosen: tuple[str, ...] = (),
+        names: tuple[str, ...] = (),
+        is_inner: bool = False,
+    ) -> Node:
+        """The first of `axes` outermost, then the others, then (inner) those of `grid`.
+
+        `chosen` are the group options and `names` the parameters of the axes above.
+        """
+        if not axes:
+            config = self._compose(chosen)
+            if is_inner:
+                return self._block(config, names)
+            return self._tree(self._grid_of(config), chosen, names, is_inner=True)
+        first, *others = axes
+        if isinstance(first, ValueAxis):
+            below = self._tree(others, chosen, (*names, first.name), is_inner)
+            return Axis(first.name, first.values, below)
+        options = ((option, (*chosen, f"{first.key}={option}")) for option in first.options)
+        children = ((o, self._tree(others, above, names, is_inner)) for o, above in options)
+        return Choice(first.key.lstrip("+"), tuple(children))
 
     def _compose(self, chosen: tuple[str, ...]) -> DictConfig:
         if chosen not in self._composed:
@@ -110,8 +130,7 @@ class Sweep:
             self._composed[chosen] = self._loader.load_sweep_config(self._base, overrides)
         return self._composed[chosen]
 
-    def _block(self, chosen: tuple[str, ...], names: tuple[str, ...]) -> Node:
-        config = self._compose(chosen)
+    def _block(self, config: DictConfig, names: tuple[str, ...]) -> Leaf:
         self.blocks.append(config)
         refuse_wrong_files(config)
         refuse_stale(config, names)
@@ -143,25 +162,6 @@ class Sweep:
     def _parsed(self, key: str, text: str) -> Override:
         (override,) = self._parser.parse_overrides([f"{key}={text}"])
         return override
-
-
-def _tree(
-    rest: Sequence[Dimension], chosen: tuple[str, ...], names: tuple[str, ...], bottom: Any
-) -> Node:
-    """The first dimension outermost; `bottom(chosen, names)` makes what is below the last."""
-    if not rest:
-        return bottom(chosen, names)  # type: ignore[no-any-return]
-    first, *others = rest
-    if isinstance(first, ValueAxis):
-        below = _tree(others, chosen, (*names, first.name), bottom)
-        return Axis(first.name, first.values, below)
-    return Choice(
-        first.key.lstrip("+"),
-        tuple(
-            (option, _tree(others, (*chosen, f"{first.key}={option}"), names, bottom))
-            for option in first.options
-        ),
-    )
 
 
 def _grid(root: Node) -> Grid:

@@ -116,8 +116,7 @@ def session(config: BackendConfig, versions: Mapping[str, str]) -> Iterator[Sess
     join = _joined(config, versions) if config.kind == "ray_cluster" else _started(config)
     handler = signal.getsignal(signal.SIGTERM)
     with join as ray:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, which aborts
+        signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, which aborts
         yield Session(ray)
 
 
