@@ -235,13 +235,11 @@ def _shipped(settings: Mapping[str, str]) -> dict[str, Any]:
 
 @contextmanager
 def _environment(settings: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in settings}
+    before = {name: os.environ[name] for name in settings.keys() & os.environ.keys()}
     os.environ.update(settings)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
+        for name in settings:
+            os.environ.pop(name, None)
+        os.environ.update(before)
