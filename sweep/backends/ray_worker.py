@@ -12,7 +12,8 @@ from sweep.backends.jit_cache import warm_up
 from sweep.errors import RefusedError
 from sweep.plan import Shard
 from sweep.provenance import versions
-from sweep.shard import Work
+from sweep.schema import table
+from sweep.shard import Work, blank
 from sweep.store import LEASE, PARTS, Manifest, Store
 
 
@@ -43,9 +44,10 @@ def join(work: Work, shard: Shard, parts: Sequence[Shard]) -> Manifest:
     return work.keep(shard, pa.concat_tables(rows).combine_chunks(), 0.0)
 
 
-def give_up(work: Work, shard: Shard, name: str, reason: str) -> Manifest:
-    """Write error rows for points that take every worker with them."""
-    return work.keep(shard, work.failed(*shard, reason), 0.0, name)
+def give_up(work: Work, point: Shard, name: str, reason: str) -> Manifest:
+    """Write an error row for one point that takes every worker with it."""
+    row = table(point.first, work.grid.columns(*point), blank(), {0: reason})
+    return work.keep(point, row, 0.0, name)
 
 
 def inspect(work: Work) -> None:
