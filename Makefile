@@ -47,7 +47,7 @@ bench: setup .venv/.bench  ## measure ourselves beside our peers, in under ten m
 	touch $@
 
 reference: setup  ## write conf/README.md and results/README.md from the code
-	$(BIN)/python -m sweep.handbook
+	$(BIN)/python -m tests.sweep.handbook
 
 tutorial: setup  ## run the commands of conf/tutorial.md and write what they print
 	$(BIN)/python -m tests.results.tutorial

@@ -29,10 +29,6 @@ _BASE: Final[dict[str, Any]] = {"version_base": None} if hydra_version.startswit
 """Today's defaults of Hydra; 1.4 has no others and warns if it is asked for them."""
 
 
-class _Done(SystemExit):
-    """The end of a run, with its exit code; Hydra's own exits mean that nothing was run."""
-
-
 @ends_with_its_reader
 def main() -> None:
     """The `sweep` command. Ends with exit code 0, 1 (some points failed) or 2 (refused)."""
@@ -52,7 +48,7 @@ def main() -> None:
         _refuse(_uncomposed(error))
     except KeyboardInterrupt:  # while configurations are composed; a run has its own words for it
         sys.stderr.write("interrupted before anything ran.\n")
-        raise _Done(128 + signal.SIGINT) from None
+        sys.exit(128 + signal.SIGINT)
 
 
 def _job(config: DictConfig) -> NoReturn:
@@ -78,14 +74,13 @@ def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) ->
     from sweep.launch import Job, launch
 
     config = sweep.blocks[0]
-    settings = _plain(config)
     job = Job(
         name=_name(sweep.blocks),
         results_dir=config.results_dir,
         backend=OmegaConf.to_object(config.backend),
         engine=config.engine.name,
         dry_run=config.dry_run,
-        config=settings | {"notes": _notes(sweep.blocks, folders_of(base))},
+        config=_plain(config) | {"notes": _notes(sweep.blocks, folders_of(base))},
         overrides=tuple(arguments),
         resume=shlex.join(["sweep", *sys.argv[1:]]),
     )
@@ -95,13 +90,12 @@ def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) ->
         traceback.print_exc()
         code = 1
     gc.freeze()  # what is left goes with the process; nothing needs to look for garbage in it
-    raise _Done(code)
+    sys.exit(code)
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    own = {str(key): config._get_node(key) for key in config if key != "hydra"}
-    whole = OmegaConf.create(own)
-    return dict(OmegaConf.to_container(whole, resolve=True, enum_to_str=True))
+    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    return dict(OmegaConf.to_container(own, resolve=True, enum_to_str=True))
 
 
 def _choices(blocks: Sequence[DictConfig]) -> list[tuple[str, str]]:
@@ -149,4 +143,4 @@ def _hints(words: Sequence[str]) -> str:
 def _refuse(message: str) -> NoReturn:
     if message:
         sys.stderr.write(f"{message}\n")
-    raise _Done(2)
+    sys.exit(2)

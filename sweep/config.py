@@ -1,7 +1,7 @@
 """The configuration: schemas made from `core.parameters`, where `conf/` is, and what files say."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import field, make_dataclass
 from enum import Enum
 from pathlib import Path
@@ -67,8 +67,7 @@ def check_key(key: str) -> None:
         return
     if root not in GROUPS:
         short = {p.name: p.key for p in PARAMETERS}
-        near = f" Did you mean {short[key]}?" if key in short else ""
-        near = near or suggestion(key, [*BY_KEY, *GROUPS, *SETTINGS])
+        near = suggestion(short.get(key, key), [*BY_KEY, *GROUPS, *SETTINGS])
         exists = f"Groups: {', '.join(GROUPS)}; settings: {', '.join(SETTINGS)}."
     else:
         names = [p.name for p in PARAMETERS if p.group == root]
@@ -95,12 +94,7 @@ def notes(group: str, option: str, folders: Sequence[Path] = (CONF,)) -> dict[st
     and mark ([verified], [derived], [assumption]). Empty if the option is no file of `folders`.
     """
     path = file_of(folders, group, option)
-    lines = path.read_text(errors="replace").splitlines() if path else []
-    header = [line.lstrip("# ") for line in lines if re.match(r"#(?! @)", line)]
-    return {"": " ".join(header), **dict(_beside(lines))} if lines else {}
-
-
-def _beside(lines: list[str]) -> Iterator[tuple[str, str]]:
-    for line in lines:
-        if found := re.match(r"\s*([\w.]+):.*?\s# (.+)", line):
-            yield found[1], found[2]
+    text = path.read_text(errors="replace") if path else ""
+    header = [line.lstrip("# ") for line in text.splitlines() if re.match(r"#(?! @)", line)]
+    beside = re.findall(r"^[ \t]*([\w.]+):.*?[ \t]# (.+)", text, re.MULTILINE)
+    return {"": " ".join(header), **dict(beside)} if text else {}

@@ -1,14 +1,13 @@
 """A grid and a job in, an exit code out: plan, resume, run, and say what happened."""
 
-import hashlib
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, Final
 
 from sweep.backends import KINDS, Backend, BackendConfig, RayLostError
@@ -83,7 +82,7 @@ class _Launch:
         self._outcomes = outcomes or Engine(job.engine, recordings)
         self._plan = Plan(
             name=job.name, points=len(grid), grid=grid.to_json(), segments=(), engine=job.engine,
-            inputs={path: _sha256(text) for path, text in recordings.items()},
+            inputs={path: sha256(text.encode()).hexdigest() for path, text in recordings.items()},
             config=job.config, overrides=job.overrides, resume=job.resume, code=provenance(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )  # fmt: skip
@@ -92,18 +91,16 @@ class _Launch:
     def run(self) -> int:
         stored = self._stored_plan()
         if self._job.dry_run:
-            plan = self._estimated(stored or self._new_plan())
-            return _say(_estimate(plan, self._store, self._kind(plan, plan.points)), 0)
+            return _say(self._estimate(self._planned(stored)), 0)
         if (code := self._compacted()) is not None:
             return code
         self._store.create()
         reporter = Reporter(self._plan.points, 0, 0)
         with Lease(self._store, lambda: reporter.facts()) as lease:
-            plan = self._estimated(stored or self._new_plan())
+            planned = self._planned(stored)
             lease.settle()
-            seconds = plan.seconds
-            plan = self._stored_plan() or self._publish(plan)
-            plan = replace(plan, seconds=plan.seconds or seconds)
+            plan = self._stored_plan() or self._publish(planned)
+            plan = replace(plan, seconds=plan.seconds or planned.seconds)
             ledger = Ledger(plan, self._store)
             left = plan.nr_shards - ledger.shards
             reporter = Reporter(plan.points, ledger.points, ledger.failures, left)
@@ -117,33 +114,38 @@ class _Launch:
             return None
         done = self._store.get_json(DONE) or {}
         rows, failures = done.get("rows", 0), done.get("failures", 0)
-        _say(f"{self._store.uri}: {rows:,} points, {failures:,} failed, compacted", 0)
+        tell(f"{self._store.uri}: {rows:,} points, {failures:,} failed, compacted")
         return self._code(failures)
 
     def _stored_plan(self) -> Plan | None:
         try:
-            text = self._store.get(PLAN)
+            found = self._store.plan()
         except StorageError as error:
             raise RefusedError(str(error)) from error
-        if text is None:
-            return None
-        where = f"{self._store.uri}/{PLAN}"
-        found = Plan.from_json(text.decode(), where)
-        refuse_mismatch(self._plan, found, where)
+        if found:
+            refuse_mismatch(self._plan, found, f"{self._store.uri}/{PLAN}")
         return found
 
-    def _new_plan(self) -> Plan:
-        """The plan, cut into shards of the size that was asked for, or else that was measured."""
-        if size := self._job.backend.shard_points:
-            return replace(self._plan, segments=(Segment(0, len(self._grid), size),))
-        sizing = measure(self._grid, self._outcomes)
-        return replace(self._plan, segments=sizing.segments, seconds=round(sizing.seconds, 3))
-
-    def _estimated(self, plan: Plan) -> Plan:
-        """`plan` with its cost, where that is not known but needed."""
-        if plan.seconds or not (self._job.dry_run or self._job.backend.kind == "auto"):
+    def _planned(self, stored: Plan | None) -> Plan:
+        """The stored plan, or a new one in shards of the size that was asked for; what is missing
+        is measured: that size, and the cost where it is needed."""
+        size = self._job.backend.shard_points
+        asked = (Segment(0, len(self._grid), size),) if size else ()
+        plan = stored or replace(self._plan, segments=asked)
+        needs_cost = self._job.dry_run or self._job.backend.kind == "auto"
+        if plan.segments and (plan.seconds or not needs_cost):
             return plan
-        return replace(plan, seconds=round(measure(self._grid, self._outcomes).seconds, 3))
+        found = measure(self._grid, self._outcomes)
+        segments = plan.segments or found.segments
+        return replace(plan, segments=segments, seconds=round(found.seconds, 3))
+
+    def _estimate(self, plan: Plan) -> str:
+        megabytes = plan.points * BYTES_PER_POINT / 1e6
+        return (
+            f"{self._store.uri}: {plan.points:,} points, {self._grid.blocks():,} blocks, "
+            f"{plan.nr_shards:,} shards, about {plan.seconds:,.1f} core seconds and "
+            f"{megabytes:,.1f} MB, backend {self._kind(plan, plan.points)}"
+        )
 
     def _publish(self, plan: Plan) -> Plan:
         text = plan.to_json()
@@ -188,7 +190,7 @@ class _Launch:
             self._store.put_json(DONE, ledger.summary() | times | memory)
         text = f"{self._store.uri}: {plan.points:,} points, {ledger.failures:,} failed, {seconds} s"
         started = f", of which Ray took {self._start_s} s to start" if self._start_s else ""
-        _say(text + started, 0)
+        tell(text + started)
         code = self._code(ledger.failures)
         if plan.name != "sweep":
             from sweep.results.telling import announce
@@ -215,19 +217,6 @@ def _backend(config: BackendConfig) -> Backend:
     return RayBackend(config)
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _estimate(plan: Plan, store: Store, kind: str) -> str:
-    megabytes = plan.points * BYTES_PER_POINT / 1e6
-    return (
-        f"{store.uri}: {plan.points:,} points, {Grid.from_json(plan.grid).blocks():,} blocks, "
-        f"{plan.nr_shards:,} shards, about {plan.seconds:,.1f} core seconds and "
-        f"{megabytes:,.1f} MB, backend {kind}"
-    )
-
-
 def _resume(job: Job) -> str:
     return f"What is done is kept; resume with: {job.resume}"
 
@@ -240,9 +229,6 @@ def _say(text: str, code: int) -> int:
 @contextmanager
 def _sigterm() -> Iterator[None]:
     """SIGTERM ends the block like Ctrl-C does, so that leases are released and Ray is shut down."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def stop(*_: object) -> None:
         raise TerminatedError

@@ -46,7 +46,7 @@ class Lease:
     def __init__(self, store: Store, facts: Callable[[], dict[str, Any]]) -> None:
         self._store = store
         self._facts = facts
-        self._beats = 0
+        self._nr_beats = 0
         self._settled_at = 0.0
         self._over = threading.Event()
         self._me = {
@@ -96,27 +96,25 @@ class Lease:
         seen = self._store.get_json(LEASE)
         if not seen or is_dead(seen):
             return
+        if seen.get("machine") == self._me["machine"] or self._beats(seen):
+            raise RefusedError(_busy(self._store, seen))
+
+    def _beats(self, seen: dict[str, Any]) -> bool:
+        """Whether the lease changes from what was `seen` before it is stale; not if it is freed."""
         end = time.monotonic() + STALE_S
-        elsewhere = seen.get("machine") != self._me["machine"]
-        while elsewhere and time.monotonic() < end:
+        now: dict[str, Any] | None = seen
+        while now == seen and time.monotonic() < end:
             time.sleep(1.0)
             now = self._store.get_json(LEASE)
-            if not now:
-                return
-            if now != seen:
-                break
-        else:
-            if elsewhere:
-                return
-        raise RefusedError(_busy(self._store, seen))
+        return bool(now) and now != seen
 
     def _is_mine(self, found: dict[str, Any] | None) -> bool:
-        return bool(found) and (found or {}).get("owner") == self.owner
+        return found is not None and found.get("owner") == self.owner
 
     def _beat(self) -> dict[str, Any]:
         """The lease as it is written next."""
-        self._beats += 1
-        return self._me | {"beat": self._beats, "at": time.time()} | self._facts()
+        self._nr_beats += 1
+        return self._me | {"beat": self._nr_beats, "at": time.time()} | self._facts()
 
     def _keep_beating(self) -> None:
         while not self._over.wait(BEAT_S):

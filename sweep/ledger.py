@@ -40,16 +40,15 @@ class Ledger:
 
     def _take_stock(self) -> None:
         files = self._store.files()
-        present = [s for s in self._plan.shards() if self._name(s) in files]
-        names = {self._name(shard) for shard in present}
+        present = {n: shard for shard in self._plan.shards() if (n := self._name(shard)) in files}
         parquet = {n for n in files if n.endswith(".parquet") and not n.startswith((STAGED, TABLE))}
-        if foreign := sorted(parquet - names):
+        if foreign := sorted(parquet - present.keys()):
             raise ForeignError(
                 f"{self._store.uri}/{foreign[0]} is no shard of this run"
                 f" ({len(foreign)} such files). Move them away."
             )
         with ThreadPoolExecutor(_READERS) as readers:
-            for manifest in readers.map(self._checked, present):
+            for manifest in readers.map(self._checked, present.values()):
                 if manifest:
                     self._count(manifest)
 
@@ -74,7 +73,7 @@ class Ledger:
             return
         self._sizes[at] = manifest.bytes
         self.shards += 1
-        self.points += shard.last - shard.first
+        self.points += shard.points
         self.failures += manifest.failures
         self.peak_rss = max(self.peak_rss, manifest.peak_rss)
         self._checksum = added([self._checksum, manifest.checksum])

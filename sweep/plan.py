@@ -24,6 +24,10 @@ class Shard(NamedTuple):
     first: int
     last: int
 
+    @property
+    def points(self) -> int:
+        return self.last - self.first
+
 
 class Segment(NamedTuple):
     """A stretch of points cut into shards of `size`; its last shard may be shorter."""
@@ -130,14 +134,6 @@ class Plan:
             )
         return plan
 
-    def differences(self, other: "Plan") -> list[str]:
-        """What makes `other` another run, one line for each field of the identity."""
-        return [
-            f"{name}: {_short(getattr(other, name))} there, {_short(getattr(self, name))} here"
-            for name in self.IDENTITY
-            if getattr(self, name) != getattr(other, name)
-        ]
-
 
 def _short(value: Any) -> str:
     text = json.dumps(value, sort_keys=True)
@@ -146,7 +142,12 @@ def _short(value: Any) -> str:
 
 def refuse_mismatch(wanted: Plan, found: Plan, where: str) -> None:
     """RefusedError with the differences unless both are the same run."""
-    if lines := wanted.differences(found):
+    lines = [
+        f"{name}: {_short(getattr(found, name))} there, {_short(getattr(wanted, name))} here"
+        for name in Plan.IDENTITY
+        if getattr(wanted, name) != getattr(found, name)
+    ]
+    if lines:
         raise RefusedError(
             f"{where} holds another plan; its rows would not belong to this grid:\n  "
             + "\n  ".join(lines)

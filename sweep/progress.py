@@ -3,7 +3,6 @@
 import sys
 import time
 from collections import deque
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sweep.store import Manifest
@@ -41,12 +40,7 @@ class Reporter:
             self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         if self._bar:
             self._bar.stop()
 
@@ -76,8 +70,10 @@ class Reporter:
         Shards are cut to take equally long where points do not. The last ones still take as long as
         one shard, however many workers there are.
         """
-        if len(self._arrivals) < 2 or not self._shards_left:
-            return 0.0 if len(self._arrivals) > 1 else None
+        if len(self._arrivals) < 2:
+            return None
+        if not self._shards_left:
+            return 0.0
         now = time.monotonic()
         each = (now - self._arrivals[0]) / (len(self._arrivals) - 1)
         return max(self._shards_left * each, self._longest_s - (now - self._arrivals[-1]))

@@ -69,17 +69,13 @@ def table(
         Message by row; the outcomes of these rows become null.
     """
     rows = len(next(iter(parameters.values())))
-    failed = np.zeros(rows, bool)
-    failed[list(errors)] = True
+    failed = np.isin(np.arange(rows), list(errors)) if errors else None
     columns: dict[str, pa.Array] = {"point": _array(np.arange(first, first + rows), None)}
     columns |= {name: _array(values, None) for name, values in parameters.items()}
-    columns |= {
-        name: _array(values, failed if errors else None) for name, values in outcomes.items()
-    }
-    messages = np.full(rows, None, object)
-    for row, message in errors.items():
-        messages[row] = message
-    columns["error"] = pa.array(messages, pa.string()) if errors else pa.nulls(rows, pa.string())
+    columns |= {name: _array(values, failed) for name, values in outcomes.items()}
+    columns["error"] = pa.nulls(rows, pa.string())
+    if errors:
+        columns["error"] = pa.array(map(errors.get, range(rows)), pa.string())
     wanted = schema()
     return pa.table([columns[field.name] for field in wanted], schema=wanted)
 

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from core.compiled import PATIENCE, interpreted
 from core.outcome import OUTCOMES
 from sweep.backends import jit_cache
-from sweep.grid import Grid
+from sweep.grid import Columns, Grid
 from sweep.plan import Plan, Shard
 from sweep.provenance import versions
 from sweep.schema import table
 from sweep.store import Manifest, Store, shard_name
 
-Columns: TypeAlias = dict[str, NDArray[Any]]
 Outcomes: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], Columns]
 
 MAX_ERROR_CHARS = 500
@@ -39,7 +38,7 @@ def evaluate(parameters: Columns, outcomes: Outcomes) -> tuple[Columns, dict[int
     except (Exception, SystemExit) as error:
         if rows == 1:
             message = f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARS]
-            return blank(1), {0: message}
+            return blank(), {0: message}
     middle = rows // 2
     left, left_errors = evaluate({n: v[:middle] for n, v in parameters.items()}, outcomes)
     right, right_errors = evaluate({n: v[middle:] for n, v in parameters.items()}, outcomes)
@@ -47,10 +46,10 @@ def evaluate(parameters: Columns, outcomes: Outcomes) -> tuple[Columns, dict[int
     return both, left_errors | {row + middle: text for row, text in right_errors.items()}
 
 
-def blank(rows: int) -> Columns:
-    """Outcomes of points that have none; they are stored as nulls."""
-    zeros: Columns = {o.name: np.zeros(rows, o.kind) for o in OUTCOMES}
-    return zeros | {"engine": np.zeros(rows, "U1")}
+def blank() -> Columns:
+    """Outcomes of a point that has none; they are stored as nulls."""
+    zeros: Columns = {o.name: np.zeros(1, o.kind) for o in OUTCOMES}
+    return zeros | {"engine": np.zeros(1, "U1")}
 
 
 @dataclass(frozen=True)
@@ -99,12 +98,6 @@ class Work:
         parameters = self.grid.columns(first, last)
         found, errors = evaluate(parameters, self.outcomes)
         return table(first, parameters, found, errors)
-
-    def failed(self, first: int, last: int, reason: str) -> pa.Table:
-        """Error rows for points whose computation takes its whole process with it."""
-        rows = last - first
-        errors = dict.fromkeys(range(rows), reason[:MAX_ERROR_CHARS])
-        return table(first, self.grid.columns(first, last), blank(rows), errors)
 
     def run(self, shard: Shard, name: str = "") -> Manifest:
         """Compute one shard and store it, as file `name` if that is not its own."""

@@ -2,13 +2,13 @@
 
 import time
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 from typing import Final
 
 import numpy as np
 
 from core.compiled import compile_all, nr_compiled
 from sweep.grid import Axis, Choice, Grid, Node, size
-from sweep.grid.values import Range
 from sweep.plan import Segment
 from sweep.shard import Engine, Outcomes, evaluate
 
@@ -71,13 +71,8 @@ def _shared(node: Node) -> int:
 
 
 def _merged(segments: list[Segment]) -> tuple[Segment, ...]:
-    merged = [segments[0]]
-    for segment in segments[1:]:
-        if segment.size == merged[-1].size:
-            merged[-1] = merged[-1]._replace(last=segment.last)
-        else:
-            merged.append(segment)
-    return tuple(merged)
+    alike = (list(group) for _, group in groupby(segments, key=lambda segment: segment.size))
+    return tuple(group[0]._replace(last=group[-1].last) for group in alike)
 
 
 def _stretches(grid: Grid) -> list[tuple[int, int]]:
@@ -93,17 +88,12 @@ def _stretches(grid: Grid) -> list[tuple[int, int]]:
 
 def _below(first: int, node: Node) -> list[tuple[int, Node]]:
     if isinstance(node, Axis):
-        values = node.values
-        count = values.count if isinstance(values, Range) else len(values)
-        if count > _STRETCHES:
+        if node.count > _STRETCHES:
             return [(first, node)]
-        return [(first + i * size(node.child), node.child) for i in range(count)]
+        return [(first + i * size(node.child), node.child) for i in range(node.count)]
     if isinstance(node, Choice):
-        below = []
-        for _, child in node.options:
-            below.append((first, child))
-            first += size(child)
-        return below
+        children = [child for _, child in node.options]
+        return list(zip(accumulate(map(size, children), initial=first), children, strict=False))
     return [(first, node)]
 
 

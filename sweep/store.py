@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -107,7 +108,14 @@ class Store:
         return "://" not in self.uri or self.uri.startswith("file://")
 
     def _open(self) -> tuple[fs.FileSystem, str]:
-        return _filesystem(self.uri)
+        """Filesystem and path of the folder."""
+        if "://" not in self.uri:
+            return fs.LocalFileSystem(), self.uri
+        try:
+            where, path = fs.FileSystem.from_uri(self.uri)
+        except (pa.ArrowException, OSError) as error:
+            raise RefusedError(f"results_dir {self.uri}: {_reason(error)}") from error
+        return where, path
 
     def file(self, name: str) -> tuple[fs.FileSystem, str]:
         """Filesystem and path of one file of the run, for readers."""
@@ -119,13 +127,15 @@ class Store:
         try:
             where, path = self._open()
             where.create_dir(path, recursive=True)
-            self.put(f"{STAGED}probe-{uuid.uuid4().hex}", b"", probe=True)
+            probe = f"{STAGED}probe-{uuid.uuid4().hex}"
+            self.put(probe, b"")
+            self.delete(probe)
         except (OSError, StorageError) as error:
             raise RefusedError(
                 f"cannot write to {self.uri}: {_reason(error)}. Choose another results_dir."
             ) from error
 
-    def put(self, name: str, data: Any, probe: bool = False) -> None:
+    def put(self, name: str, data: Any) -> None:
         """Write one file so that readers see the old content or the new, never less.
 
         Raises StorageError when the place is full or stays out of reach.
@@ -133,7 +143,7 @@ class Store:
 
         def write() -> None:
             where, path = self.file(name)
-            staged = path if not self.is_local else self._staged(path)
+            staged = self._staged(path) if self.is_local else path
             if "/" in name:
                 where.create_dir(path.rsplit("/", 1)[0])
             try:
@@ -145,8 +155,6 @@ class Store:
                 if staged != path:
                     _drop(where, staged)
                 raise
-            if probe:
-                _drop(where, path)
 
         self._patiently(write, f"write {name}")
 
@@ -176,6 +184,12 @@ class Store:
         except ValueError:
             return None
         return data if isinstance(data, dict) else None
+
+    def plan(self) -> Plan | None:
+        """The run's plan, or None if it has none; RefusedError if that was damaged or changed."""
+        text = self.get(PLAN)
+        where = f"{self.uri}/{PLAN}"
+        return None if text is None else Plan.from_json(text.decode(errors="replace"), where)
 
     def compacted(self) -> dict[str, Any] | None:
         """`by` and `files` (name to checksum) of a compacted run, or None.
@@ -242,7 +256,7 @@ class Store:
     ) -> Manifest:
         """Write the rows of `shard` as file `name`, checked against the schema."""
         failures = len(rows) - rows.column("error").null_count
-        about = {
+        about: dict[str, Any] = {
             "digest": plan.digest, "first": shard.first, "last": shard.last, "failures": failures,
             "schema_version": plan.schema_version, "model_version": plan.model_version,
             "checksum": checksum(rows), "seconds": round(seconds, 3),
@@ -250,8 +264,7 @@ class Store:
         }  # fmt: skip
         data = encode(rows, about)
         self.put(name, data)
-        facts = (failures, about["seconds"], len(data), about["checksum"])
-        return Manifest(shard.first, shard.last, *facts)
+        return Manifest(*shard, failures, about["seconds"], len(data), about["checksum"])
 
     def check(self, name: str, plan: Plan, shard: Shard) -> Manifest:
         """What the footer of a shard says; TornError or ForeignError if it is not that shard."""
@@ -263,7 +276,7 @@ class Store:
         except UNREADABLE as error:
             raise TornError(f"{name}: {_reason(error)}") from error
         found = (about.get("digest"), about.get("first"), about.get("last"), rows)
-        wanted = (plan.digest, shard.first, shard.last, shard.last - shard.first)
+        wanted = (plan.digest, *shard, shard.points)
         if found != wanted:
             raise ForeignError(
                 f"{self.uri}/{name} is a whole Parquet file, but not this shard of this run: "
@@ -312,12 +325,11 @@ WRITER: Final[dict[str, Any]] = {
 """Level 3 finds what repeats in neighbouring points, and is read faster for it than level 1."""
 
 
-def read_plan(store: Store, name: str) -> Plan:
+def read_plan(store: Store) -> Plan:
     """The plan of a run; RefusedError if its folder has none."""
-    text = store.get(name)
-    if text is None:
-        raise RefusedError(f"{store.uri} is no run: it has no {name}.")
-    return Plan.from_json(text.decode(errors="replace"), f"{store.uri}/{name}")
+    if (plan := store.plan()) is None:
+        raise RefusedError(f"{store.uri} is no run: it has no {PLAN}.")
+    return plan
 
 
 def _footer(source: Any, name: str) -> tuple[dict[str, Any], int]:
@@ -339,21 +351,9 @@ def _footer(source: Any, name: str) -> tuple[dict[str, Any], int]:
     return (about if isinstance(about, dict) else {}), parquet.metadata.num_rows
 
 
-def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    if "://" not in uri:
-        return fs.LocalFileSystem(), uri
-    try:
-        where, path = fs.FileSystem.from_uri(uri)
-    except (pa.ArrowException, OSError) as error:
-        raise RefusedError(f"results_dir {uri}: {_reason(error)}") from error
-    return where, path
-
-
 def _drop(where: fs.FileSystem, path: str) -> None:
-    try:
+    with suppress(OSError):
         where.delete_file(path)
-    except OSError:
-        return
 
 
 def _reason(error: BaseException) -> str:

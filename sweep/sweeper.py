@@ -1,6 +1,6 @@
 """From overrides and configs to one grid: a block is composed once, whatever its size."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -11,9 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from core.parameters import BY_KEY, GROUPS, PARAMETERS
 from sweep.axes import check, listed, parameter, refuse_no_axis, swept
-from sweep.config import check_key
 from sweep.errors import RefusedError, suggestion
-from sweep.grid import Axis, Choice, Grid, Leaf, Node
+from sweep.grid import Axis, Choice, Grid, Leaf, Node, blocks
 from sweep.grid.values import Values
 from sweep.resolved import refuse_other_settings, refuse_stale, value_of
 from sweep.written import folders_of, refuse_wrong_files
@@ -68,21 +67,19 @@ class Sweep:
         self._composed: dict[tuple[str, ...], DictConfig] = {(): base}
         dimensions: list[Dimension] = []
         for override in overrides.values():
+            _refuse_edit(override)
             if override.is_sweep_override():
                 dimensions.append(self._dimension(override))
             else:
-                _refuse_edit(override)
                 self._fixed.append(f"{override.input_line}")
         self.blocks: list[DictConfig] = []
         """The composed config of each block, `hydra` included, in order."""
-        self.grid = _grid(_tree(dimensions, (), (), self._below))
+        self.grid = _grid(self._tree(dimensions))
         refuse_other_settings(self.blocks)
 
     def _dimension(self, override: Override) -> Dimension:
         key = override.key_or_group
-        check_key(key)
         if key not in _GROUP_AXES or override.package is not None:
-            _refuse_edit(override)
             return ValueAxis(parameter(key).name, swept(override))
         refuse_no_axis(override)
         options = tuple(override.sweep_string_iterator())
@@ -103,9 +100,29 @@ class Sweep:
                 raise RefusedError(f"{key}: {option} is on the axis twice.")
         return options
 
-    def _below(self, chosen: tuple[str, ...], names: tuple[str, ...]) -> Node:
-        """The tree of the axes that the config composed with `chosen` has in `grid`."""
-        return _tree(self._grid_of(self._compose(chosen)), chosen, names, self._block)
+    def _tree(
+        self,
+        axes: Sequence[Dimension],
+        chosen: tuple[str, ...] = (),
+        names: tuple[str, ...] = (),
+        is_inner: bool = False,
+    ) -> Node:
+        """The first of `axes` outermost, then the others, then (inner) those of `grid`.
+
+        `chosen` are the group options and `names` the parameters of the axes above.
+        """
+        if not axes:
+            config = self._compose(chosen)
+            if is_inner:
+                return self._block(config, names)
+            return self._tree(self._grid_of(config), chosen, names, is_inner=True)
+        first, *others = axes
+        if isinstance(first, ValueAxis):
+            below = self._tree(others, chosen, (*names, first.name), is_inner)
+            return Axis(first.name, first.values, below)
+        options = ((option, (*chosen, f"{first.key}={option}")) for option in first.options)
+        children = ((o, self._tree(others, above, names, is_inner)) for o, above in options)
+        return Choice(first.key.lstrip("+"), tuple(children))
 
     def _compose(self, chosen: tuple[str, ...]) -> DictConfig:
         if chosen not in self._composed:
@@ -113,8 +130,7 @@ class Sweep:
             self._composed[chosen] = self._loader.load_sweep_config(self._base, overrides)
         return self._composed[chosen]
 
-    def _block(self, chosen: tuple[str, ...], names: tuple[str, ...]) -> Node:
-        config = self._compose(chosen)
+    def _block(self, config: DictConfig, names: tuple[str, ...]) -> Leaf:
         self.blocks.append(config)
         refuse_wrong_files(config)
         refuse_stale(config, names)
@@ -128,60 +144,34 @@ class Sweep:
         return [self._own(str(k), v) for k, v in axes.items() if str(k) not in self._given]
 
     def _own(self, key: str, values: Any) -> Dimension:
-        check_key(key)
+        """An axis of `grid`: a list, one value, or text in Hydra's grammar."""
+        axis = values if isinstance(values, list) else [values]
         if key in GROUPS:
-            text = ",".join(map(str, values)) if isinstance(values, list) else str(values)
-            (override,) = self._parser.parse_overrides([f"{key}={text}"])
+            override = self._parsed(key, ",".join(map(str, axis)))
             one = (override.get_value_element_as_str(),) if not override.is_sweep_override() else ()
             options = one or tuple(override.sweep_string_iterator())
             return GroupAxis(key, self._known(key, options, f"grid.{key}: {values}"))
         target = parameter(key)
-        if not isinstance(values, str):
-            axis = values if isinstance(values, list) else [values]
-            return ValueAxis(target.name, listed(target, axis))
-        (override,) = self._parser.parse_overrides([f"{key}={values}"])
-        if override.is_sweep_override():
-            return ValueAxis(target.name, swept(override))
-        return ValueAxis(target.name, listed(target, [override.value()]))
+        if isinstance(values, str):
+            override = self._parsed(key, values)
+            if override.is_sweep_override():
+                return ValueAxis(target.name, swept(override))
+            axis = [override.value()]
+        return ValueAxis(target.name, listed(target, axis))
 
-
-def _tree(
-    rest: Sequence[Dimension], chosen: tuple[str, ...], names: tuple[str, ...], bottom: Any
-) -> Node:
-    """The first dimension outermost; `bottom(chosen, names)` makes what is below the last."""
-    if not rest:
-        return bottom(chosen, names)  # type: ignore[no-any-return]
-    first, *others = rest
-    if isinstance(first, ValueAxis):
-        below = _tree(others, chosen, (*names, first.name), bottom)
-        return Axis(first.name, first.values, below)
-    return Choice(
-        first.key.lstrip("+"),
-        tuple(
-            (option, _tree(others, (*chosen, f"{first.key}={option}"), names, bottom))
-            for option in first.options
-        ),
-    )
+    def _parsed(self, key: str, text: str) -> Override:
+        (override,) = self._parser.parse_overrides([f"{key}={text}"])
+        return override
 
 
 def _grid(root: Node) -> Grid:
-    for values in _paths(root, {}):
-        check(values)
+    for axes, leaf in blocks(root):
+        fixed = {name: (value,) for name, value in leaf.fixed.items()}
+        check({axis.name: axis.values for axis in axes} | fixed)
     try:
         return Grid(root)
     except ValueError as error:
         raise RefusedError(str(error)) from error
-
-
-def _paths(node: Node, above: Mapping[str, Values]) -> Iterator[dict[str, Values]]:
-    """For each block, every parameter with its values."""
-    if isinstance(node, Leaf):
-        yield {**above, **{name: (value,) for name, value in node.fixed.items()}}
-    elif isinstance(node, Axis):
-        yield from _paths(node.child, {**above, node.name: node.values})
-    else:
-        for _, child in node.options:
-            yield from _paths(child, above)
 
 
 def _refuse_edit(override: Override) -> None:

@@ -8,7 +8,7 @@ down to the one guilty point.
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
@@ -46,16 +46,8 @@ class Task:
     stale: bool = False
 
     @property
-    def points(self) -> int:
-        return self.shard.last - self.shard.first
-
-
-@dataclass
-class Split:
-    """A shard that is computed in parts."""
-
-    done: set[Shard] = field(default_factory=set)
-    missing: int = 0
+    def is_part(self) -> bool:
+        return self.shard != self.whole
 
 
 class RayBackend:
@@ -87,7 +79,8 @@ class _Pool:
         self._shards = shards
         self._ready: deque[Task] = deque()
         self._running: dict[Any, Task] = {}
-        self._splits: dict[Shard, Split] = {}
+        self._splits: dict[Shard, set[Shard]] = {}
+        """Shards that are computed in parts, and the parts that are done."""
         self._seconds: deque[float] = deque(maxlen=101)
         self._nodes: dict[str, int] = {}
         self._losses = 0
@@ -149,7 +142,7 @@ class _Pool:
     def _submit(self, task: Task, node: str) -> None:
         arguments: tuple[Any, ...] = (task.shard, self._name(task))
         if task.action == "join":
-            arguments = (task.shard, tuple(self._splits[task.whole].done))
+            arguments = (task.shard, tuple(self._splits[task.whole]))
         elif task.action == "give_up":
             arguments = (*arguments, task.reason)
         task.since, task.node = time.monotonic(), node
@@ -159,49 +152,46 @@ class _Pool:
 
     @staticmethod
     def _name(task: Task) -> str:
-        return "" if task.shard == task.whole else ray_worker.part_name(task.shard)
+        return ray_worker.part_name(task.shard) if task.is_part else ""
 
     def _finish(self, reference: Any) -> Manifest | None:
         task = self._running.pop(reference)
         errors = self._ray.exceptions
+        if task.stale:
+            return None
         try:
             manifest: Manifest = self._ray.get(reference)
         except errors.RayTaskError as error:
-            if not task.stale:
-                raise_cause(error)
+            raise_cause(error)
         except errors.LocalRayletDiedError as error:
             raise RayLostError("the Ray node of this driver is gone") from error
         except errors.RayError as error:
-            if not task.stale:
-                self._lost(task, error)
-        else:
-            return None if task.stale else self._arrived(task, manifest)
-        return None
+            self._lost(task, error)
+            return None
+        return self._arrived(task, manifest)
 
     def _arrived(self, task: Task, manifest: Manifest) -> Manifest | None:
         self._losses = 0
-        if task.shard == task.whole:
+        if not task.is_part:
             self._seconds.append(time.monotonic() - task.since)
             self._settle(task.whole)
             return manifest
-        split = self._splits[task.whole]
-        split.done.add(task.shard)
-        split.missing -= task.points
-        if split.missing == 0:
+        done = self._splits[task.whole]
+        done.add(task.shard)
+        if sum(part.points for part in done) == task.whole.points:
             self._ready.appendleft(Task("join", task.whole, task.whole))
         return None
 
     def _settle(self, whole: Shard) -> None:
         """Forget the parts of a shard that is on disk, done or not."""
-        split = self._splits.pop(whole, None)
-        if split is None:
+        if whole not in self._splits:
             return
         self._ready = deque(task for task in self._ready if task.whole != whole)
         for reference, task in self._running.items():
             if task.whole == whole:
                 task.stale = True
                 self._ray.cancel(reference, force=True)
-        for part in split.done:
+        for part in self._splits.pop(whole):
             self._work.store.delete(ray_worker.part_name(part))
 
     def _lost(self, task: Task, error: Exception) -> None:
@@ -214,14 +204,14 @@ class _Pool:
         self._losses += 1
         if self._losses > _LOSSES + sum(self._nodes.values()):  # a node takes all its workers along
             raise RayLostError(f"no worker survives; {self._losses} died: {error}") from error
-        if task.shard == task.whole and task.whole in self._splits and task.action == "compute":
+        if task.action == "compute" and not task.is_part and task.whole in self._splits:
             return  # its parts are on their way
         out_of_memory = isinstance(error, errors.OutOfMemoryError)
         if not isinstance(error, errors.NodeDiedError):
             task.tries += 1
         if task.action != "compute":
             self._ready.append(task)
-        elif task.points > 1 and (task.tries > 1 or out_of_memory):
+        elif task.shard.points > 1 and (task.tries > 1 or out_of_memory):
             self._split(task, _PARTS)
         elif task.tries < _TRIES:
             self._ready.append(task)
@@ -233,9 +223,8 @@ class _Pool:
 
     def _split(self, task: Task, ways: int) -> None:
         """Compute the points of `task` in up to `ways` parts, which are joined in the end."""
-        if task.whole not in self._splits:
-            self._splits[task.whole] = Split(missing=task.points)
-        size = -(-task.points // ways)
+        self._splits.setdefault(task.whole, set())
+        size = -(-task.shard.points // ways)
         for first in range(task.shard.first, task.shard.last, size):
             part = Shard(first, min(first + size, task.shard.last))
             self._ready.append(Task("compute", part, task.whole, tries=min(task.tries, 1)))
@@ -243,14 +232,15 @@ class _Pool:
     def _help_stragglers(self) -> None:
         """Let idle workers compute parts of the shard that has been running for longest."""
         idle = len(self._free())
-        if not idle or self._ready or not self._running:
+        if not idle or self._ready:
             return
-        tasks = [task for task in self._running.values() if not task.stale]
-        whole = [t for t in tasks if t.shard == t.whole and t.points > 1]
-        whole = [t for t in whole if t.action == "compute" and t.whole not in self._splits]
         seconds, times = _STRAGGLER
         limit = max(seconds, times * median(self._seconds)) if self._seconds else 4 * seconds
-        late = [task for task in whole if time.monotonic() - task.since > limit]
+        since = time.monotonic() - limit
+        late = [t for t in self._running.values() if t.since < since and self._may_be_cut(t)]
         if late:
-            task = min(late, key=lambda t: t.since)
-            self._split(task, min(_PARTS, 2 * idle))
+            self._split(min(late, key=lambda task: task.since), min(_PARTS, 2 * idle))
+
+    def _may_be_cut(self, task: Task) -> bool:
+        is_whole = task.action == "compute" and not task.is_part and task.shard.points > 1
+        return is_whole and not task.stale and task.whole not in self._splits

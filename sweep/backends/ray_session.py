@@ -44,8 +44,7 @@ class Session:
 
     def __init__(self, ray: Any) -> None:
         self.ray = ray
-        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-        self._head = (host.strip("[]"), int(port))
+        self._head = str(ray.get_runtime_context().gcs_address)
 
     def nodes(self) -> dict[str, int]:
         """CPUs of each node that is alive now, by its id."""
@@ -80,17 +79,16 @@ class Session:
 
     def _watch(self, over: threading.Event, resume: str) -> None:
         misses = 0
-        while misses < _HEAD_MISSES and not over.wait(0.5):
+        while misses < _HEAD_MISSES:
+            if over.wait(0.5):
+                return
             try:
-                socket.create_connection(self._head, timeout=1.0).close()
+                _reach(self._head, 1.0)
                 misses = 0
             except OSError:
                 misses += 1
-        if misses == _HEAD_MISSES:
-            where = "{}:{}".format(*self._head)
-            text = f"stopped: the head node at {where} is gone. {resume}\n"
-            os.write(2, text.encode())
-            os._exit(1)
+        os.write(2, f"stopped: the head node at {self._head} is gone. {resume}\n".encode())
+        os._exit(1)
 
     def on_every_node(self, action: Callable[..., None], *arguments: Any) -> None:
         """Run `action` once on each node that computes; the first exception is raised here."""
@@ -118,8 +116,7 @@ def session(config: BackendConfig, versions: Mapping[str, str]) -> Iterator[Sess
     join = _joined(config, versions) if config.kind == "ray_cluster" else _started(config)
     handler = signal.getsignal(signal.SIGTERM)
     with join as ray:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, which aborts
+        signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, which aborts
         yield Session(ray)
 
 
@@ -157,10 +154,13 @@ def _local_settings(folder: Path) -> dict[str, str]:
     token = folder / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
-    settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-    settings |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    settings |= {"RAY_raylet_start_wait_time_s": "120"}  # 30 s are not enough on a busy machine
-    return settings | dict.fromkeys(_ONE_THREAD, "1")
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_raylet_start_wait_time_s": "120",  # 30 s are not enough on a busy machine
+    } | dict.fromkeys(_ONE_THREAD, "1")
 
 
 @contextmanager
@@ -192,13 +192,18 @@ def _joined(config: BackendConfig, versions: Mapping[str, str]) -> Iterator[Any]
         ray.shutdown()
 
 
+def _reach(address: str, timeout_s: float) -> None:
+    """OSError unless something listens at `address`, ValueError if that is no host:port."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout_s).close()
+
+
 def _refuse_unreachable(address: str) -> None:
     """Ray would try for minutes."""
-    host, _, port = address.rpartition(":")
     if address == "auto":
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5.0).close()
+        _reach(address, 5.0)
     except (OSError, ValueError) as error:
         raise RefusedError(f"no Ray cluster answers at {address}: {error}") from error
 
@@ -230,13 +235,11 @@ def _shipped(settings: Mapping[str, str]) -> dict[str, Any]:
 
 @contextmanager
 def _environment(settings: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in settings}
+    before = {name: os.environ[name] for name in settings.keys() & os.environ.keys()}
     os.environ.update(settings)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
+        for name in settings:
+            os.environ.pop(name, None)
+        os.environ.update(before)

@@ -2,8 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 
 import pyarrow as pa
@@ -13,7 +12,8 @@ from sweep.backends.jit_cache import warm_up
 from sweep.errors import RefusedError
 from sweep.plan import Shard
 from sweep.provenance import versions
-from sweep.shard import Work
+from sweep.schema import table
+from sweep.shard import Work, blank
 from sweep.store import LEASE, PARTS, Manifest, Store
 
 
@@ -30,9 +30,12 @@ def compute(work: Work, shard: Shard, name: str) -> Manifest:
     """
     inspect(work)
     compile_all()
-    with _deadline(work.deadline_s):
+    signal.setitimer(signal.ITIMER_REAL, work.deadline_s)
+    try:
         warm_up(work.versions, lambda: work.rows(shard.first, shard.first + 1))
         return work.run(shard, name)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def join(work: Work, shard: Shard, parts: Sequence[Shard]) -> Manifest:
@@ -41,9 +44,10 @@ def join(work: Work, shard: Shard, parts: Sequence[Shard]) -> Manifest:
     return work.keep(shard, pa.concat_tables(rows).combine_chunks(), 0.0)
 
 
-def give_up(work: Work, shard: Shard, name: str, reason: str) -> Manifest:
-    """Write error rows for points that take every worker with them."""
-    return work.keep(shard, work.failed(*shard, reason), 0.0, name)
+def give_up(work: Work, point: Shard, name: str, reason: str) -> Manifest:
+    """Write an error row for one point that takes every worker with it."""
+    row = table(point.first, work.grid.columns(*point), blank(), {0: reason})
+    return work.keep(point, row, 0.0, name)
 
 
 def inspect(work: Work) -> None:
@@ -76,12 +80,3 @@ def _same_folder(store: Store, owner: str) -> None:
             "each node's own disk. Set results_dir to a folder that all nodes share (NFS, Lustre), "
             "or to s3://bucket/prefix."
         )
-
-
-@contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)

@@ -26,11 +26,6 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 
-@app.callback()
-def _commands() -> None:
-    """Keep `golden` a word of its own."""
-
-
 @app.command()
 def golden(
     files: Annotated[list[Path], typer.Argument(help="Golden files, plain or .gz.")],
@@ -59,20 +54,18 @@ def _golden_tables(report: "Report") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from sweep.check.goldens import Verdict
+
     console = Console()
     engines = sorted({engine for each in report.verdicts.values() for engine in each})
     table = Table("family", *engines, title="scenarios that agree, of those compared")
     for family, verdicts in sorted(report.verdicts.items()):
-        cells = (verdicts.get(engine) for engine in engines)
-        counts = (f"{v.agreed} of {v.agreed + len(v.differed)}" if v else "-" for v in cells)
-        table.add_row(family, *counts)
+        table.add_row(family, *(str(verdicts.get(engine, "-")) for engine in engines))
     console.print(table)
     for engine in engines:
         all_of = [each[engine] for each in report.verdicts.values() if engine in each]
-        agreed = sum(v.agreed for v in all_of)
-        console.print(
-            f"{engine}: {agreed} of {agreed + sum(len(v.differed) for v in all_of)} agree"
-        )
+        total = Verdict(sum(v.agreed for v in all_of), sum(v.differed for v in all_of))
+        console.print(f"{engine}: {total} agree")
     if report.first_difference is not None:
         console.print("first difference:", json.dumps(report.first_difference), soft_wrap=True)
 

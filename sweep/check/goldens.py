@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ FAMILIES: Final = (
     *("sparse", "stride", "zap", "lowmin", "workload"),
 )
 NEIGHBOURS: Final = 2
+NAMED: Final = 20
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,12 @@ class Verdict:
     """Agreements of one engine on one family, by the engine that really ran."""
 
     agreed: int = 0
-    differed: list[str] = field(default_factory=list)
+    differed: int = 0
+    which: list[str] = field(default_factory=list)
+    """The first of those that differed."""
+
+    def __str__(self) -> str:
+        return f"{self.agreed} of {self.agreed + self.differed}"
 
 
 @dataclass
@@ -60,7 +66,9 @@ class Report:
         if difference is None:
             verdict.agreed += 1
             return
-        verdict.differed.append(f"{golden.scenario.id} ({golden.kernel})")
+        verdict.differed += 1
+        if verdict.differed <= NAMED:
+            verdict.which.append(f"{golden.scenario.id} ({golden.kernel})")
         where = {"where": golden.where, "scenario": golden.scenario.id, "kernel": golden.kernel}
         self.first_difference = self.first_difference or where | {"engine": engine} | difference
 
@@ -72,10 +80,7 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Counts per family and engine, and the first difference with its neighbours."""
         families = {
-            family: {
-                engine: {"agreed": v.agreed, "differed": len(v.differed), "which": v.differed[:20]}
-                for engine, v in sorted(engines.items())
-            }
+            family: {engine: asdict(verdict) for engine, verdict in sorted(engines.items())}
             for family, engines in sorted(self.verdicts.items())
         }
         return {

@@ -47,14 +47,11 @@ def trace_files(paths: Iterable[Path]) -> list[Path]:
     """Files, and the traces in folders, sorted. Raises InputError for a folder without any."""
     found = []
     for path in paths:
-        inside = (
-            [p for p in sorted(path.iterdir()) if p.name.endswith(SUFFIXES)]
-            if path.is_dir()
-            else [path]
-        )
-        if not inside:
+        inside = sorted(path.iterdir()) if path.is_dir() else ()
+        traces = [p for p in inside if p.name.endswith(SUFFIXES)]
+        if path.is_dir() and not traces:
             raise InputError(path, 0, f"no {' or '.join(SUFFIXES)} file in this folder")
-        found += inside
+        found += traces or [path]
     return found
 
 

@@ -5,8 +5,6 @@ them) and `Choice` (the options of a config group, each with a child of its own)
 numbered depth first, the last axis fastest, which is the order of Hydra's BasicSweeper.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any, Final, Self, TypeAlias
@@ -20,17 +18,17 @@ from sweep.grid.tree import (
     Choice,
     Leaf,
     Node,
+    blocks,
     check,
     from_json,
     hoisted,
-    leaves,
     size,
     to_json,
     walk,
 )  # fmt: skip
 from sweep.grid.values import Range, Values
 
-__all__ = ["MAX_POINTS", "Axis", "Choice", "Columns", "Grid", "Leaf", "Node", "size"]
+__all__ = ["MAX_POINTS", "Axis", "Choice", "Columns", "Grid", "Leaf", "Node", "blocks", "size"]
 
 MAX_POINTS: Final = 2**63 - 1
 """A point number is an int64 column."""
@@ -66,7 +64,7 @@ class Grid:
         shared, self.root = hoisted(root)
         values = dict(fixed or {}) | shared
         self.fixed = {p.name: p.kind(values[p.name]) for p in PARAMETERS if p.name in values}
-        check(self.root, self.fixed.keys())
+        check(self.root, self.fixed)
         self._widths = self._string_widths()
 
     def __len__(self) -> int:
@@ -118,7 +116,7 @@ class Grid:
 
     def blocks(self) -> int:
         """Composed configs that the grid is made of: the leaves of its tree."""
-        return sum(1 for _ in leaves(self.root))
+        return sum(1 for _ in blocks(self.root))
 
     def to_json(self) -> dict[str, Any]:
         """The whole grid as JSON: ranges stay ranges."""
@@ -128,11 +126,6 @@ class Grid:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The grid that `to_json` wrote."""
         return cls(from_json(data["root"]), data["fixed"])
-
-    def digest(self) -> str:
-        """12 hex digits that name the grid: equal grids, equal digests, on every machine."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _fill(node: Node, index: Index, rows: slice | Index, out: Columns) -> None:

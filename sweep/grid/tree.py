@@ -1,8 +1,8 @@
 """The tree that a grid is: points, axes and choices. Nothing is listed that can stay lazy."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any, TypeAlias
 
 from core.parameters import BY_NAME, PARAMETERS, Value
@@ -24,6 +24,11 @@ class Axis:
     values: Values
     child: "Node"
 
+    @property
+    def count(self) -> int:
+        """How many values; len() has a limit below that of a range."""
+        return self.values.count if isinstance(self.values, Range) else len(self.values)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -38,42 +43,40 @@ Node: TypeAlias = Leaf | Axis | Choice
 
 def size(node: Node) -> int:
     """Points below `node`."""
-    if isinstance(node, Choice):
-        return sum(size(child) for _, child in node.options)
-    # len() of a range has a limit of its own, so the count is read directly.
-    counts: list[int] = []
-    while isinstance(node, Axis):
-        counts.append(node.values.count if isinstance(node.values, Range) else len(node.values))
-        node = node.child
-    return prod(counts) * (1 if isinstance(node, Leaf) else size(node))
+    if isinstance(node, Axis):
+        return node.count * size(node.child)
+    return 1 if isinstance(node, Leaf) else sum(size(child) for _, child in node.options)
 
 
-def leaves(node: Node) -> Iterator[Leaf]:
-    """The leaves of the tree, one a block, in the order of the points."""
+def blocks(node: Node, above: tuple[Axis, ...] = ()) -> Iterator[tuple[tuple[Axis, ...], Leaf]]:
+    """Each leaf with the axes above it, outermost first, in the order of the points."""
     if isinstance(node, Leaf):
-        yield node
+        yield above, node
     elif isinstance(node, Axis):
-        yield from leaves(node.child)
+        yield from blocks(node.child, (*above, node))
     else:
         for _, child in node.options:
-            yield from leaves(child)
+            yield from blocks(child, above)
+
+
+def walk(root: Node) -> Iterator[tuple[str, Values]]:
+    """For each block, each parameter that the tree sets there, with its values."""
+    for axes, leaf in blocks(root):
+        yield from ((axis.name, axis.values) for axis in axes)
+        yield from ((name, (value,)) for name, value in leaf.fixed.items())
 
 
 def hoisted(root: Node) -> tuple[dict[str, Value], Node]:
     """What all leaves of `root` share, and `root` without it."""
-    first, *others = leaves(root)
-    shared = {
-        name: value
-        for name, value in first.fixed.items()
-        if all(name in leaf.fixed and leaf.fixed[name] == value for leaf in others)
-    }
+    first, *others = (leaf.fixed.items() for _, leaf in blocks(root))
+    shared = dict(set(first).intersection(*others))
     return shared, _without(root, shared)
 
 
 def _without(node: Node, names: Mapping[str, Value]) -> Node:
     if isinstance(node, Leaf):
-        kept = {p.name: node.fixed[p.name] for p in PARAMETERS if p.name in node.fixed}
-        return Leaf({n: BY_NAME[n].kind(v) for n, v in kept.items() if n not in names})
+        kept = node.fixed.keys() - names
+        return Leaf({p.name: p.kind(node.fixed[p.name]) for p in PARAMETERS if p.name in kept})
     if isinstance(node, Axis):
         return Axis(node.name, _typed(node), _without(node.child, names))
     return Choice(node.group, tuple((o, _without(child, names)) for o, child in node.options))
@@ -88,31 +91,14 @@ def _typed(axis: Axis) -> Values:
     return axis.values
 
 
-def walk(node: Node) -> Iterator[tuple[str, Values]]:
-    """Each parameter that the tree sets, with its values, in the order of the points."""
-    if isinstance(node, Leaf):
-        yield from ((name, (value,)) for name, value in node.fixed.items())
-    elif isinstance(node, Axis):
-        yield node.name, node.values
-        yield from walk(node.child)
-    else:
-        for _, child in node.options:
-            yield from walk(child)
-
-
-def check(node: Node, above: Set[str]) -> None:
-    """Raise ValueError unless every path below sets each parameter that is not `above` once."""
-    if isinstance(node, Choice):
-        for _, child in node.options:
-            check(child, above)
-        return
-    here = node.fixed.keys() if isinstance(node, Leaf) else {node.name}
-    if twice := above & here:
-        raise ValueError(f"the grid gives {', '.join(sorted(twice))} a value twice.")
-    if isinstance(node, Axis):
-        check(node.child, above | here)
-    elif unset := BY_NAME.keys() - above - here:
-        raise ValueError(f"the grid leaves {', '.join(sorted(unset))} without a value.")
+def check(root: Node, fixed: Mapping[str, Value]) -> None:
+    """Raise ValueError unless every block sets each parameter that is not in `fixed` once."""
+    for axes, leaf in blocks(root):
+        times = Counter([*fixed, *(axis.name for axis in axes), *leaf.fixed])
+        if twice := sorted(name for name, number in times.items() if number > 1):
+            raise ValueError(f"the grid gives {', '.join(twice)} a value twice.")
+        if unset := sorted(BY_NAME.keys() - times):
+            raise ValueError(f"the grid leaves {', '.join(unset)} without a value.")
 
 
 def to_json(node: Node) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from sweep.schema import COUNTS, DICTIONARY, schema
 from sweep.store import (
     COMPACTED,
     DONE,
-    PLAN,
     SHARD,
     TABLE,
     WRITER,
@@ -40,7 +39,7 @@ def compact(store: Store, by: str = "", rows: int = ROWS) -> dict[str, Any]:
     that of one file. RefusedError if the run has not finished, does not sweep `by`, or holds other
     rows than it finished with.
     """
-    plan = read_plan(store, PLAN)
+    plan = read_plan(store)
     found = store.compacted()
     if not found:
         done = store.get_json(DONE)

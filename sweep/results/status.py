@@ -6,7 +6,7 @@ from typing import Any, Final
 from sweep.lease import STALE_S, is_dead
 from sweep.ledger import Ledger
 from sweep.plan import Plan
-from sweep.store import DONE, LEASE, PLAN, Store, read_plan, shard_name
+from sweep.store import DONE, LEASE, Store, read_plan, shard_name
 
 _BEATS: Final = ("failures", "points_per_s", "eta_s")
 """What only a driver that is alive knows of its run."""
@@ -18,7 +18,7 @@ def status(store: Store) -> dict[str, Any]:
     `state` is `finished`, `running`, `silent` (its driver stopped beating, on this clock) or
     `stopped`. What is done is counted from the files. RefusedError if the folder holds no run.
     """
-    plan = read_plan(store, PLAN)
+    plan = read_plan(store)
     done = store.get_json(DONE)
     lease = store.get_json(LEASE) or {}
     state = _state(done, lease)

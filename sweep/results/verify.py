@@ -15,7 +15,6 @@ from sweep.plan import Plan, Shard
 from sweep.shard import Engine, Outcomes, Work
 from sweep.store import (
     DONE,
-    PLAN,
     STAGED,
     TABLE,
     UNREADABLE,
@@ -41,7 +40,7 @@ def verify(
     that `sample` random points come out the same again, bit for bit. RefusedError if the folder
     holds no run.
     """
-    plan = read_plan(store, PLAN)
+    plan = read_plan(store)
     yield from _inputs(store, plan)
     work = Work(plan, store, outcomes or Engine(plan.engine, _recordings(store, plan)))
     chosen = np.random.default_rng(seed).integers(0, plan.points, min(sample, plan.points))

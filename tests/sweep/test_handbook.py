@@ -2,8 +2,8 @@
 
 from core.parameters import PARAMETERS
 from sweep.config import CONF, SETTINGS
-from sweep.handbook import columns, reference
 from sweep.schema import schema
+from tests.sweep.handbook import columns, reference
 
 
 def test_the_configuration_reference_is_up_to_date() -> None:
