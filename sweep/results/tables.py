@@ -3,10 +3,8 @@
 import json
 import sys
 from io import BytesIO
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import polars as pl
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -15,6 +13,9 @@ from rich.text import Text
 
 from sweep.results.columns import Format, unit
 from sweep.terminal import clean
+
+if TYPE_CHECKING:
+    import polars as pl
 
 WIDE: Final = 400
 """Columns of text when nobody's terminal limits them."""
@@ -35,7 +36,7 @@ def say(*lines: str) -> None:
         console().print(Text("\n".join(clean(part) for part in line.split("\n"))))
 
 
-def write(frame: pl.DataFrame, form: Format, title: str = "", limit: int = 40) -> None:
+def write(frame: "pl.DataFrame", form: Format, title: str = "", limit: int = 40) -> None:
     """Write `frame` to standard output.
 
     `title` and `limit`, the most rows shown (0: all), are for the table only; the other formats
@@ -57,8 +58,10 @@ def write(frame: pl.DataFrame, form: Format, title: str = "", limit: int = 40) -
     sys.stdout.buffer.write(data)
 
 
-def encode(frame: pl.DataFrame, form: Format) -> bytes:
+def encode(frame: "pl.DataFrame", form: Format) -> bytes:
     """`frame` as csv, json (a list of objects, one a row) or Parquet."""
+    import polars as pl
+
     out = BytesIO()
     if form is Format.csv:
         frame.write_csv(out)
@@ -71,7 +74,7 @@ def encode(frame: pl.DataFrame, form: Format) -> bytes:
     return out.getvalue()
 
 
-def _print(frame: pl.DataFrame, title: str) -> None:
+def _print(frame: "pl.DataFrame", title: str) -> None:
     """On a narrow terminal words are folded, but no number ever is: then lines are longer."""
     screen = console()
     table = Table(
@@ -128,4 +131,6 @@ def cell(value: Any) -> str:
 
 def positional(value: float) -> str:
     """Four significant digits, never an exponent: 0.00001, 0.0125, 819.2."""
+    import numpy as np
+
     return np.format_float_positional(value, precision=4, fractional=False, trim="-")
