@@ -9,17 +9,10 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
-from core.outcome import OUTCOMES
-from core.parameters import PARAMETERS
+from sweep.schema import schema
 from sweep.store import DONE, PLAN, Store
 
-_TYPES: Final = {int: pl.Int64, float: pl.Float64, bool: pl.Boolean, str: pl.String}
-SCHEMA: Final = pl.Schema(
-    {"point": pl.Int64}
-    | {p.name: _TYPES[p.kind] for p in PARAMETERS}
-    | {o.name: _TYPES[o.kind] for o in OUTCOMES}
-    | {"engine": pl.String, "error": pl.String}
-)
+SCHEMA: Final = pl.DataFrame(schema().empty_table()).schema
 """The columns of a run; `scan` puts `run`, its name, before them."""
 
 
