@@ -1,12 +1,12 @@
 """What no capacity and no policy can beat, beside each row."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
-from core.parameters import PARAMETERS
+from core.parameters import BY_NAME
 from sweep.results.columns import parameters_in
 from sweep.shard import Engine, evaluate
 
@@ -31,13 +31,16 @@ MAX_SPTES: Final = 100_000_000
 
 
 def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
-    """`results` and three bounds of `nr_lock_drops`, each in drops.
+    """`results` and, unless they are there, three bounds of `nr_lock_drops`, each in drops.
 
     `unbounded_drops`: caches that never run dry, one cold drop. `floor_drops`: the page caches
     alone. `optimum_drops`: the fewest that any policy reaches with the row's own caches, which is
     what `exact_opportunistic` does; null unless the run has that row.
     """
-    same = _caches_and_workload(results)
+    columns = results.collect_schema().names()
+    if "optimum_drops" in columns:
+        return results
+    same = _caches_and_workload(columns)
     optimum = (
         results.filter(pl.col("policy") == BEST_POLICY)
         .group_by(same)
@@ -48,8 +51,8 @@ def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
     ).join(optimum, on=same, how="left", maintain_order="left", nulls_equal=True)
 
 
-def _caches_and_workload(results: pl.LazyFrame) -> list[str]:
-    return [n for n in parameters_in(results.collect_schema().names()) if n != "policy"]
+def _caches_and_workload(columns: Collection[str]) -> list[str]:
+    return [name for name in parameters_in(columns) if name != "policy"]
 
 
 def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.LazyFrame:
@@ -59,10 +62,10 @@ def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.Lazy
     every parameter; rows that are recorded, expected or depend on time are left out.
     """
     rows = with_bounds(results)
-    has_all = {p.name for p in PARAMETERS} <= set(results.collect_schema().names())
-    if not has_all or results.select(pl.len()).collect().item() > MAX_ROWS:
+    columns = results.collect_schema().names()
+    if not BY_NAME.keys() <= set(columns) or results.select(pl.len()).collect().item() > MAX_ROWS:
         return rows
-    on = _caches_and_workload(results)
+    on = _caches_and_workload(columns)
     drawn = (pl.col("path") == "") & (pl.col("engine") == "replay")
     shown = drawn if shown is None else drawn & shown
     lacking = rows.filter(pl.col("optimum_drops").is_null() & pl.col("error").is_null(), shown)
