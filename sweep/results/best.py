@@ -190,13 +190,14 @@ def pareto_front(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyF
     """The admissible rows of each group that no other row beats in one of `PARETO` without being
     beaten in another."""
     metrics = [c for c in PARETO if c in alternatives.collect_schema().names()]
+    front = alternatives.filter(on_front(metrics, by)).drop("admissible")
+    return front.sort([*by, *metrics])
+
+
+def on_front(metrics: Sequence[str], by: Sequence[str]) -> pl.Expr:
+    """Whether a row of `alternatives` is on the front of its group (see `pareto_front`)."""
     kept = pl.struct(metrics).map_batches(_undominated, return_dtype=pl.Boolean)
-    return (
-        alternatives.filter("admissible")
-        .filter(kept.over(list(by)) if by else kept)
-        .drop("admissible")
-        .sort([*by, *metrics])
-    )
+    return pl.col("admissible") & kept.over([*by, "admissible"])
 
 
 def _undominated(rows: pl.Series) -> pl.Series:
