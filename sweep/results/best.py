@@ -139,7 +139,8 @@ def recommended(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFr
     """
     columns = alternatives.collect_schema().names()
     options = [name for name in choices_in(columns) if name not in by]
-    named = pl.concat_str([_if_it_varies(c) for c in options], separator=" ", ignore_nulls=True)
+    varying = [pl.when(pl.col(c).n_unique() > 1).then(pl.format(c + "={}", c)) for c in options]
+    named = pl.concat_str(varying, separator=" ", ignore_nulls=True)
     others = pl.col("_name").slice(1)
     rows = alternatives.with_columns(named.alias("_name"), pl.lit(0).alias("_all"))
     groups = list(by) or ["_all"]
@@ -179,11 +180,6 @@ def _spread(values: pl.Series) -> str:
     return ", ".join(
         f"{value} in {count:,} of {len(values):,} cases" for value, count in counts.rows()
     )
-
-
-def _if_it_varies(column: str) -> pl.Expr:
-    text = pl.format(column + "={}", column)
-    return pl.when(pl.col(column).n_unique() > 1).then(text)
 
 
 def pareto_front(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFrame:

@@ -89,9 +89,9 @@ def computed_optimum(points: pl.DataFrame) -> pl.DataFrame:
     columns = {name: np.array(points[name].to_list()) for name in points.columns}
     columns["policy"] = np.full(points.height, BEST_POLICY)
     found, errors = evaluate(columns, Engine("auto", {}))
-    drops = pl.Series("computed", found["nr_lock_drops"].astype(np.int64))
-    failed = pl.Series([row in errors for row in range(points.height)], dtype=pl.Boolean)
-    return points.with_columns(pl.when(~failed).then(drops).alias("computed"))
+    drops = enumerate(found["nr_lock_drops"].tolist())
+    known = [None if row in errors else int(nr_drops) for row, nr_drops in drops]
+    return points.with_columns(pl.Series("computed", known, pl.Int64))
 
 
 def in_words(results: pl.LazyFrame, point: Mapping[str, Any]) -> str:

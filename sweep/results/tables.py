@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
@@ -127,6 +128,11 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1_000 else positional(value)
     return clean(str(value))
+
+
+def named(values: Mapping[str, Any]) -> str:
+    """Those of `values` that are known: desc_capacity 553, policy kernel."""
+    return ", ".join(f"{name} {cell(v)}" for name, v in values.items() if v is not None)
 
 
 def positional(value: float) -> str:

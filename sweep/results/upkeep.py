@@ -65,7 +65,7 @@ def compact(
 ) -> None:
     """Rewrite a finished run as few large files, sorted by the axis that people filter most."""
     from sweep.results.compact import compact as rewrite
-    from sweep.results.compact import describe
 
     found = find(results_dir, run)
-    say(f"{found.name}: {describe(rewrite(found.store, by))}")
+    made = rewrite(found.store, by)
+    say(f"{found.name}: {len(made['files'])} files, sorted by {made['by']}")

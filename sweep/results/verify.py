@@ -46,8 +46,7 @@ def verify(
     work = Work(plan, store, outcomes or Engine(plan.engine, _recordings(store, plan)))
     chosen = np.random.default_rng(seed).integers(0, plan.points, min(sample, plan.points))
     compacted = store.compacted()
-    check = _compacted(work, compacted, chosen) if compacted else _shards(work, chosen)
-    yield from check
+    yield from _compacted(work, compacted, chosen) if compacted else _shards(work, chosen)
 
 
 def _recordings(store: Store, plan: Plan) -> dict[str, str]:
@@ -81,8 +80,7 @@ def _shards(work: Work, chosen: Any) -> Iterator[str]:
             failures += manifest.failures
     if sum(n.endswith(".parquet") and not n.startswith((STAGED, TABLE)) for n in files) != expected:
         yield "there are Parquet files that are no shards of this run"
-    found = {"rows": rows, "failures": failures, "checksum": total}
-    yield from _done(store, found)
+    yield from _done(store, {"rows": rows, "failures": failures, "checksum": total})
 
 
 def _done(store: Store, found: dict[str, Any]) -> Iterator[str]:
@@ -119,10 +117,16 @@ def _rows(grid: Grid, rows: pa.Table, shard: Shard) -> Iterator[str]:
     if not np.array_equal(points, np.arange(shard.first, shard.last)):
         yield "its points are not each there once and in order"
         return
-    wanted = grid.columns(*shard)
+    yield from _parameters(grid, rows, shard)
+
+
+def _parameters(grid: Grid, rows: pa.Table, within: Shard) -> Iterator[str]:
+    """Whether rows of points `within` a range, all or some, have the parameters of the grid."""
+    wanted = grid.columns(*within)
+    at = rows.column("point").to_numpy() - within.first
     for p in PARAMETERS:
         found = rows.column(p.name).to_numpy()
-        if not np.array_equal(found.astype(wanted[p.name].dtype), wanted[p.name]):
+        if not np.array_equal(found.astype(wanted[p.name].dtype), wanted[p.name][at]):
             yield f"column {p.name} differs from the plan's grid"
 
 
@@ -169,15 +173,10 @@ def _scattered(work: Work, rows: pa.Table, chosen: Any) -> Iterator[str]:
     """Rows in point order, with gaps, against the plan's grid and the engine."""
     points = rows.column("point").to_numpy()
     for first in range(0, work.plan.points, _WINDOW):
-        low, high = np.searchsorted(points, (first, first + _WINDOW))
-        if low == high:
-            continue
-        at = points[low:high] - first
-        wanted = work.grid.columns(first, min(first + _WINDOW, work.plan.points))
-        for p in PARAMETERS:
-            found = rows.column(p.name).slice(low, high - low).to_numpy()
-            if not np.array_equal(found.astype(wanted[p.name].dtype), wanted[p.name][at]):
-                yield f"column {p.name} differs from the plan's grid"
+        window = Shard(first, min(first + _WINDOW, work.plan.points))
+        low, high = np.searchsorted(points, window)
+        if low < high:
+            yield from _parameters(work.grid, rows.slice(low, high - low), window)
     for point in np.intersect1d(points, chosen):
         row = int(np.searchsorted(points, point))
         yield from _again(work, rows.slice(row, 1), int(point), int(point))

@@ -8,7 +8,7 @@ import typer
 
 from sweep.results.cli import FAILED, Folder, Form, Rows, RunName, app, find, hint
 from sweep.results.columns import OUTCOME_NAMES, PARAMETER_NAMES, Format, parameters_in
-from sweep.results.tables import cell, say, write
+from sweep.results.tables import named, say, write
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,8 +81,7 @@ def best(
     _write_one(shown, table, form, limit)
     if nr_without := frames["recommended"][minimize].null_count():
         say(f"Nothing keeps every limit in {nr_without} groups: their rows are empty.")
-    said = (f"{c} {cell(v)}" for c, v in same.items() if v is not None)
-    say("The same everywhere: " + ", ".join(said) + ".")
+    say(f"The same everywhere: {named(same)}.")
 
 
 @app.command(epilog="Example:  sweep-results compare seed_question-0123 seed_question-4567")
