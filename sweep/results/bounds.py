@@ -1,6 +1,6 @@
 """What no capacity and no policy can beat, beside each row."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -40,7 +40,7 @@ def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
     columns = results.collect_schema().names()
     if "optimum_drops" in columns:
         return results
-    same = _caches_and_workload(columns)
+    same = parameters_in(columns, but=["policy"])
     optimum = (
         results.filter(pl.col("policy") == BEST_POLICY)
         .group_by(same)
@@ -49,10 +49,6 @@ def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
     return results.with_columns(
         UNBOUNDED.alias("unbounded_drops"), FLOOR.alias("floor_drops")
     ).join(optimum, on=same, how="left", maintain_order="left", nulls_equal=True)
-
-
-def _caches_and_workload(columns: Collection[str]) -> list[str]:
-    return [name for name in parameters_in(columns) if name != "policy"]
 
 
 def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.LazyFrame:
@@ -65,7 +61,7 @@ def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.Lazy
     columns = results.collect_schema().names()
     if not BY_NAME.keys() <= set(columns) or results.select(pl.len()).collect().item() > MAX_ROWS:
         return rows
-    on = _caches_and_workload(columns)
+    on = parameters_in(columns, but=["policy"])
     drawn = (pl.col("path") == "") & (pl.col("engine") == "replay")
     shown = drawn if shown is None else drawn & shown
     lacking = rows.filter(pl.col("optimum_drops").is_null() & pl.col("error").is_null(), shown)

@@ -1,6 +1,6 @@
 """Which column means what: names and units of every column a table may show."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
@@ -54,13 +54,11 @@ def unit(column: str) -> str:
     return next((u for ending, u in _BY_ENDING if column.endswith(ending)), "")
 
 
-def parameters_in(names: Iterable[str]) -> list[str]:
-    """Those of `names` that are parameters, in their declared order."""
-    present = set(names)
-    return [name for name in PARAMETER_NAMES if name in present]
+def parameters_in(names: Collection[str], but: Collection[str] = ()) -> list[str]:
+    """Those of `names` that are parameters, without those in `but`, in their declared order."""
+    return [name for name in PARAMETER_NAMES if name in names and name not in but]
 
 
-def choices_in(names: Iterable[str]) -> list[str]:
-    """Those of `names` that a maintainer can set, in their declared order."""
-    present = set(names)
-    return [name for name in CHOICE_NAMES if name in present]
+def choices_in(names: Collection[str], but: Collection[str] = ()) -> list[str]:
+    """Those of `names` that a maintainer can set, without those in `but`, in declared order."""
+    return [name for name in CHOICE_NAMES if name in names and name not in but]

@@ -92,7 +92,7 @@ def page(run: Run) -> str:
         "Answer": _answer(run, rows),
         **{chart.title: _figure(chart, run) for chart in charts},
         "Workloads": _preset_lines(run),
-        "Settings": _settings(run, columns),
+        "Settings": _settings(columns),
         "Provenance": _table(pl.DataFrame(facts, ["fact", "value"], orient="row")),
     }
     if left_out:
@@ -209,7 +209,7 @@ def _cell(value: Any) -> str:
     return f'<span class="mark">{text}</span>' if value == "assumption" else text
 
 
-def _settings(run: Run, columns: pl.DataFrame) -> str:
+def _settings(columns: pl.DataFrame) -> str:
     assumed = columns.filter(pl.col("mark") == "assumption")["column"].to_list()
     note = (
         f"<p>Assumptions, not measurements: {escape(', '.join(assumed))}. Every time in this page "

@@ -8,7 +8,7 @@ import polars as pl
 from core.parameters import PARAMETERS
 from sweep.results.best import PARETO, alternatives, on_front
 from sweep.results.bounds import FLOOR
-from sweep.results.columns import choices_in, parameters_in
+from sweep.results.columns import CHOICE_NAMES, choices_in, parameters_in
 
 MAX_ROWS: Final = 8_000
 """A chart embeds no more rows than this."""
@@ -40,8 +40,7 @@ def varying(results: pl.LazyFrame) -> dict[str, list[Any]]:
 
 def groups(results: pl.LazyFrame) -> list[str]:
     """What a run sweeps that no maintainer sets: all that varies but caches, policy and seed."""
-    names = varying(results)
-    return [name for name in names if name not in {"seed", *choices_in(names)}]
+    return parameters_in(varying(results), but=["seed", *CHOICE_NAMES])
 
 
 def thinned(results: pl.LazyFrame, values: Varying) -> tuple[pl.LazyFrame, dict[str, list[Any]]]:
@@ -99,7 +98,7 @@ def trade(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
 
     Of those that differ only in the capacity and cost the same lock drops, the cheapest stands.
     """
-    options = [c for c in choices_in(results.collect_schema().names()) if c not in by]
+    options = choices_in(results.collect_schema().names(), but=by)
     same = [*by, *(c for c in options if c != "desc_capacity"), "nr_lock_drops"]
     return (
         alternatives(results, by=by)
