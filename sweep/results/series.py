@@ -64,11 +64,11 @@ def filters(values: Varying, axes: Sequence[str]) -> list[str]:
 
 def fitting(make: Callable[[list[str]], pl.LazyFrame], by: Sequence[str]) -> pl.DataFrame:
     """`make(by)`, without the last of `by`, and so on, until it has at most `MAX_ROWS` rows."""
-    for kept in range(len(by), 0, -1):
+    for kept in range(len(by), -1, -1):
         rows = make(list(by[:kept])).head(MAX_ROWS + 1).collect()
         if rows.height <= MAX_ROWS:
-            return rows
-    return make([]).head(MAX_ROWS).collect()
+            break
+    return rows.head(MAX_ROWS)
 
 
 def _drops(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:

@@ -97,9 +97,7 @@ def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest |
     try:
         manifest = work.store.check(name, work.plan, shard)
         rows = work.store.read_rows(name)
-    except (TornError, RefusedError) as error:
-        return None, [f"{name}: {error}"]
-    except UNREADABLE as error:
+    except (*UNREADABLE, TornError, RefusedError) as error:
         return None, [f"{name}: {str(error).splitlines()[0]}"]
     problems = list(_rows(work.grid, rows, shard))
     if checksum(rows) != manifest.checksum:
@@ -107,7 +105,8 @@ def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest |
     if len(rows) - rows.column("error").null_count != manifest.failures:
         problems.append("the number of error rows is not the one that was written")
     mine = np.unique(chosen[(chosen >= shard.first) & (chosen < shard.last)])
-    problems += [p for point in mine for p in _again(work, rows, int(point), shard.first)]
+    for point in mine.tolist():
+        problems += _again(work, point, rows.slice(point - shard.first, 1))
     return manifest, [f"{name}: {problem}" for problem in problems]
 
 
@@ -130,9 +129,8 @@ def _parameters(grid: Grid, rows: pa.Table, within: Shard) -> Iterator[str]:
             yield f"column {p.name} differs from the plan's grid"
 
 
-def _again(work: Work, rows: pa.Table, point: int, first: int) -> Iterator[str]:
-    """Compute one point again and compare every column, bit for bit."""
-    kept = rows.slice(point - first, 1)
+def _again(work: Work, point: int, kept: pa.Table) -> Iterator[str]:
+    """Compute one point again and compare it, bit for bit, with the row that was `kept`."""
     if str(kept.column("error")[0]).startswith(_LOST):
         return
     new = work.rows(point, point + 1)
@@ -177,6 +175,5 @@ def _scattered(work: Work, rows: pa.Table, chosen: Any) -> Iterator[str]:
         low, high = np.searchsorted(points, window)
         if low < high:
             yield from _parameters(work.grid, rows.slice(low, high - low), window)
-    for point in np.intersect1d(points, chosen):
-        row = int(np.searchsorted(points, point))
-        yield from _again(work, rows.slice(row, 1), int(point), int(point))
+    for point in np.intersect1d(points, chosen).tolist():
+        yield from _again(work, point, rows.slice(int(np.searchsorted(points, point)), 1))

@@ -178,20 +178,15 @@ def report(
     from sweep.results.report import image, page
 
     found = find(results_dir, run)
-    pictures = [("png", text) for text in png or ()] + [("svg", text) for text in svg or ()]
-    if not output and not pictures:
-        output = f"{found.name}.html"
-    files = {file: image(found, chart, kind) for kind, chart, file in map(_picture, pictures)}
-    if output:
-        files[output] = page(found).encode()
+    files = {}
+    for kind, asked in (("png", png), ("svg", svg)):
+        for chart, _, file in (text.partition("=") for text in asked or ()):
+            files[file or f"{chart}.{kind}"] = image(found, chart, kind)
+    if output or not files:
+        files[output or f"{found.name}.html"] = page(found).encode()
     for file, data in files.items():
         Path(file).write_bytes(data)
         say(f"{file}: {len(data) / 1e6:.1f} MB")
-
-
-def _picture(asked: tuple[str, str]) -> tuple[str, str, str]:
-    kind, (chart, _, file) = asked[0], asked[1].partition("=")
-    return kind, chart, file or f"{chart}.{kind}"
 
 
 def _known(names: Iterable[str], columns: Collection[str], option: str) -> list[str]:
