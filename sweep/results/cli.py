@@ -7,7 +7,7 @@ import typer
 
 from sweep.errors import suggestion
 from sweep.results.columns import Format
-from sweep.terminal import tell
+from sweep.terminal import clean, tell
 
 if TYPE_CHECKING:
     from sweep.results.runs import Run
@@ -70,7 +70,8 @@ def find(results_dir: str, name: str) -> "Run":
 
     run = find_run(results_dir, name)
     if run.done is None:
-        tell(f"{run.name} has not finished: {run.progress()}. To go on: {run.plan['resume']}")
+        said = f"{run.name} has not finished: {run.progress()}. To go on: {run.plan['resume']}"
+        tell(clean(said))
     return run
 
 

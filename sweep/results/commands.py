@@ -8,7 +8,7 @@ import sweep.results.upkeep
 import sweep.results.weighing  # noqa: F401  (all three add themselves to the app)
 from sweep.pipes import ends_with_its_reader
 from sweep.results.cli import app, hint
-from sweep.terminal import tell
+from sweep.terminal import clean, tell
 
 
 @ends_with_its_reader
@@ -21,7 +21,7 @@ def main() -> None:
         if home not in ("polars", "sweep") and not isinstance(error, ValueError | OSError):
             raise
         message = _of_polars(str(error)) if home == "polars" else str(error)
-        tell(f"sweep-results: {message}")
+        tell(clean(f"sweep-results: {message}"))
         sys.exit(2)
 
 

@@ -103,11 +103,11 @@ def trade(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
     return (
         alternatives(results, by=by)
         .with_columns(on_front(PARETO, by).alias("on_front"))
-        .sort("standing_bytes")
+        .sort("standing_bytes", *options)
         .unique(same, keep="first", maintain_order=True)
         .with_columns((pl.col("standing_bytes") / 1024).alias("standing_kib"))
         .select(*by, *options, "nr_lock_drops", "standing_kib", "hold_ns_p99", "on_front")
-        .sort([*by, "standing_kib"])
+        .sort(*by, "standing_kib", *options)
     )
 
 
