@@ -1,4 +1,4 @@
-"""Which geometry and policy to set: recommendations, regrets, the Pareto front, fleet mixes."""
+"""Which geometry and policy to set: recommendations, regrets, the Pareto front."""
 
 import operator
 import re
