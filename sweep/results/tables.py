@@ -84,7 +84,8 @@ def _print(frame: "pl.DataFrame", title: str) -> None:
     units = "\n" if any(unit(name) for name in frame.columns) else ""
     heads = [(_broken(clean(name)) + units, unit(name)) for name in frame.columns]
     columns = [[cell(value) for value in column] for column in frame]
-    widths = _widths(["".join(head) for head in heads], columns, screen.width - 2 * len(heads) - 1)
+    spans = [_span("".join(head), cells) for head, cells in zip(heads, columns, strict=True)]
+    widths = _widths(spans, screen.width - 2 * len(heads) - 1)
     for head, dtype, width in zip(heads, frame.dtypes, widths, strict=True):
         justify: Any = "right" if dtype.is_numeric() else "left"
         text = Text(head[0], style="bold").append(head[1], style="dim")
@@ -95,18 +96,18 @@ def _print(frame: "pl.DataFrame", title: str) -> None:
     screen.print(table)
 
 
-def _widths(heads: list[str], columns: list[list[str]], room: int) -> list[int]:
-    """Letters of each column: what it needs if there is room, but never less than its words."""
-    pairs = list(zip(heads, columns, strict=True))
-    most = [max(map(cell_len, [*head.split("\n"), *cells])) for head, cells in pairs]
-    words = [[word for text in cells for word in text.split()] for cells in columns]
-    least = [
-        max(map(cell_len, [*head.split("\n"), *(w for w in found if cell_len(w) <= NAME)]))
-        for head, found in zip(heads, words, strict=True)
-    ]
-    spare, wanted = max(0, room - sum(least)), max(1, sum(most) - sum(least))
-    share = min(1.0, spare / wanted)
-    return [low + int(share * (high - low)) for low, high in zip(least, most, strict=True)]
+def _span(head: str, cells: list[str]) -> tuple[int, int]:
+    """Letters that a column takes at least, so that no word is cut, and at most."""
+    lines = head.split("\n")
+    words = [word for text in cells for word in text.split() if cell_len(word) <= NAME]
+    return max(map(cell_len, [*lines, *words])), max(map(cell_len, [*lines, *cells]))
+
+
+def _widths(spans: list[tuple[int, int]], room: int) -> list[int]:
+    """Letters of each column: the most if there is room for all, but never less than the least."""
+    least, most = sum(low for low, _ in spans), sum(high for _, high in spans)
+    share = min(1.0, max(0, room - least) / max(1, most - least))
+    return [low + int(share * (high - low)) for low, high in spans]
 
 
 def _broken(name: str) -> str:
