@@ -22,27 +22,24 @@ PACKAGES = (
     "duckdb",
     "pandas",
 )
+PARTS = {
+    part.__name__.removeprefix("bench."): part
+    for part in (engine, endtoend, batch, startup, queries)
+}
 Rows = list[dict[str, Any]]
 
 
 def main() -> None:
     """Run the parts named on the command line, or all of them."""
-    parts = {
-        "engine": engine,
-        "endtoend": endtoend,
-        "batch": batch,
-        "startup": startup,
-        "queries": queries,
-    }
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[1:] or parts:
+    for name in sys.argv[1:] or PARTS:
         print(f"{name} ...", file=sys.stderr)
         start = time.perf_counter()
-        table = parts[name].table() if name != "engine" else []
-        rows = parts[name].rows(table) if name != "engine" else engine.rows()
+        table = PARTS[name].table()
+        rows = PARTS[name].rows(table)
         found = {"rows": rows, "table": table, "seconds": time.perf_counter() - start}
         (FOLDER / f"{name}.json").write_text(json.dumps(found | _machine(), indent=1))
-    page = "\n\n".join(_page(name) for name in parts if (FOLDER / f"{name}.json").exists())
+    page = "\n\n".join(_page(name) for name in PARTS if (FOLDER / f"{name}.json").exists())
     (FOLDER / "README.md").write_text(page + "\n")
     print(page)
 

@@ -2,11 +2,10 @@
 
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from bench.engine import row
-from bench.watch import Watched, watch
+from bench.watch import watch
 
 POINTS = {
     "sweep inline": 10_000_000,
@@ -21,20 +20,12 @@ POINTS = {
 """Points for each peer, so that it runs for 20 s to a minute and its start weighs little."""
 
 
-def measured(peer: str, folder: Path) -> Watched:
-    """One peer in a process of its own."""
-    target = folder / peer.replace(" ", "_")
-    target.mkdir()
-    command = [sys.executable, "-m", "bench.peers", peer, str(POINTS[peer]), str(target)]
-    return watch(command)
-
-
 def table() -> list[dict[str, Any]]:
     """Points, seconds, points per second and memory of every peer."""
     found = []
     for peer, points in POINTS.items():
         with tempfile.TemporaryDirectory(prefix="ss-") as folder:
-            run = measured(peer, Path(folder))
+            run = watch([sys.executable, "-m", "bench.peers", peer, str(points), folder])
         each = {"name": peer, "points": points, "seconds": run.seconds}
         found.append(each | {"points_per_s": points / run.seconds, "peak_mib": run.peak_mib})
         print(f"  {peer}: {points:,} points in {run.seconds:.1f} s", file=sys.stderr)

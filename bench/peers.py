@@ -117,7 +117,7 @@ def ray_data(points: int, folder: Path) -> None:
         data.write_parquet(str(folder / "rows"), compression="zstd")
 
 
-def ray_tune(points: int, folder: Path, reuse: bool = True) -> None:
+def ray_tune(points: int, folder: Path) -> None:
     """A Ray Tune grid search, a trial a point, actors reused: its fastest way."""
     from bench.points import one
 
@@ -133,7 +133,7 @@ def ray_tune(points: int, folder: Path, reuse: bool = True) -> None:
         tuner = tune.Tuner(
             trial,
             param_space=space,
-            tune_config=tune.TuneConfig(reuse_actors=reuse),
+            tune_config=tune.TuneConfig(reuse_actors=True),
             run_config=tune.RunConfig(storage_path=str(folder), verbose=0),
         )
         assert len(tuner.fit()) == points

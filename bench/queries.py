@@ -15,6 +15,7 @@ from statistics import median
 from typing import Any
 
 from bench.engine import row
+from bench.watch import own_peak_mib
 
 POINTS = 10_000_000
 ENOUGH_S = 1.0
@@ -84,9 +85,7 @@ def _ask(reader: str, query: str, folder: Path) -> None:
         start = time.perf_counter()
         assert READERS[reader](query, folder) == ROWS[query]
         times.append(time.perf_counter() - start)
-    status = Path("/proc/self/status").read_text()
-    peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    print(json.dumps({"seconds": min(times), "peak_mib": int(peak) / 1024}))
+    print(json.dumps({"seconds": min(times), "peak_mib": own_peak_mib()}))
 
 
 def _asked(reader: str, query: str, folder: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -21,11 +20,11 @@ class Watched:
     peak_mib: float
 
 
-def watch(command: Sequence[str], **options: Any) -> Watched:
+def watch(command: Sequence[str]) -> Watched:
     """Run `command` to its end; CalledProcessError with its last words if that is not 0."""
     start, peak = time.perf_counter(), 0
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     root = psutil.Process(process.pid)
     while process.poll() is None:

@@ -20,6 +20,7 @@ def __getattr__(name: str) -> Any:
     if find_spec(f"{__name__}.{name}"):
         raise AttributeError(f"{name} is a module that is not imported yet")
     door = import_module("sweep.results.door")
-    if name not in door.__all__:
-        raise AttributeError(f"{__name__} has no {name}; it has {', '.join(door.__all__)}")
+    offered = [word for word in vars(door) if not word.startswith("_")]
+    if name not in offered:
+        raise AttributeError(f"{__name__} has no {name}; it has {', '.join(sorted(offered))}")
     return getattr(door, name)

@@ -1,17 +1,17 @@
 """What a run says of itself: its question, provenance, settings, columns."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
 from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
-from sweep.grid.values import Range
-from sweep.results.columns import text, unit
+from sweep.grid.tree import from_json, walk
 from sweep.results.runs import SCHEMA, Run
 from sweep.results.tables import cell
+from sweep.schema import schema
 
 _RUN_LINE = re.compile(r"\s*\bRun:\s+sweep \S+\s*")
 SHOWN = ("nr_lock_drops", "standing_bytes", "lock_held_ns", "hold_ns_p99", "error")
@@ -34,32 +34,21 @@ def values(run: Run) -> dict[str, Sequence[Any]]:
     """
     grid = run.plan["grid"]
     found: dict[str, dict[Any, None]] = {}
-    for name, taken in _walk(grid["root"]):
+    for name, taken in walk(from_json(grid["root"])):
         found.setdefault(name, {}).update(dict.fromkeys(taken))
     fixed = {name: (value,) for name, value in grid["fixed"].items()}
     return {**fixed, **{name: tuple(taken) for name, taken in found.items()}}
 
 
-def _walk(node: Mapping[str, Any]) -> Iterator[tuple[str, Iterable[Any]]]:
-    """Each parameter that a grid's tree (`Grid.to_json()`) sets, with its values."""
-    if "group" in node:
-        for _, child in node["options"]:
-            yield from _walk(child)
-    elif "axis" in node:
-        yield node["axis"], Range.from_json(node["range"]) if "range" in node else node["values"]
-        yield from _walk(node["child"])
-    else:
-        yield from ((name, (value,)) for name, value in node["point"].items())
-
-
 def describe() -> pl.DataFrame:
     """One row for each column of every run: `column`, `dtype`, `unit`, `text`."""
-    roles = {"run": "name of the run", "point": "number of the point in its grid"}
-    roles |= {"engine": "what computed the outcome", "error": "why there is no outcome, or null"}
+    said = (b"unit", b"description")
     rows = [
-        (c, str(t), unit(c), text(c) or roles[c]) for c, t in [("run", pl.String), *SCHEMA.items()]
+        (field.name, str(SCHEMA[field.name]), *(field.metadata[key].decode() for key in said))
+        for field in schema()
     ]
-    return pl.DataFrame(rows, schema=["column", "dtype", "unit", "text"], orient="row")
+    run = ("run", str(pl.String), "", "name of the run")
+    return pl.DataFrame([run, *rows], schema=["column", "dtype", "unit", "text"], orient="row")
 
 
 def columns(run: Run) -> pl.DataFrame:

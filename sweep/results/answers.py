@@ -1,7 +1,7 @@
 """The named answers: for each experiment its table, and the sentences that follow from the rows."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -20,33 +20,42 @@ class Answer:
     sentences: list[str]
 
 
+@dataclass(frozen=True)
+class Question:
+    """How a run is asked: for a table, and for the sentences that its rows amount to.
+
+    A run that lacks one of the values in `needs` has no answer. Questions that compare capacities
+    or policies show the optimum of the rows that are `bounded`.
+    """
+
+    table: Callable[[pl.LazyFrame], pl.LazyFrame]
+    sentences: Callable[[pl.DataFrame], list[str]]
+    needs: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    bounded: pl.Expr | None = None
+
+
 def answer(name: str, results: pl.LazyFrame) -> Answer:
     """What the experiment `name` says about `results`; empty if it is none of `ANSWERS`."""
     if name not in ANSWERS:
         return Answer(pl.DataFrame(), [])
-    table, sentences = ANSWERS[name]
+    question = ANSWERS[name]
     usable = results.filter(pl.col("error").is_null())
-    if lacking := _lacking(name, usable):
+    if lacking := _lacking(question.needs, usable):
         return Answer(pl.DataFrame(), [f"This run cannot answer: it lacks {lacking}."])
-    if name in COMPARED:
-        usable = with_optimum(usable, COMPARED[name])
-    rows = table(usable).collect(engine="streaming")
+    if question.bounded is not None:
+        usable = with_optimum(usable, question.bounded)
+    rows = question.table(usable).collect(engine="streaming")
     if rows.is_empty():
         return Answer(rows, ["No point of it has an outcome yet."])
     more = seed_bounds(usable, rows) if name == "seed_question" else []
-    return Answer(rows, sentences(rows) + more)
+    return Answer(rows, question.sentences(rows) + more)
 
 
-def _lacking(name: str, usable: pl.LazyFrame) -> str:
-    """What an answer compares but the run does not hold, in words; empty if it holds all."""
-    asked = NEEDS.get(name, {})
-    taken = usable.select(pl.col(column).unique().implode() for column in asked).collect()
-    return ", ".join(
-        f"{column} {value}"
-        for column, values in asked.items()
-        for value in values
-        if value not in taken[column][0]
-    )
+def _lacking(needs: Mapping[str, Sequence[Any]], usable: pl.LazyFrame) -> str:
+    """Which of the values that `needs` has for a column a run does not hold, in words."""
+    taken = usable.select(pl.col(column).unique().implode() for column in needs).collect()
+    lacking = ((c, v) for c, values in needs.items() for v in values if v not in taken[c][0])
+    return ", ".join(f"{column} {value}" for column, value in lacking)
 
 
 def _versus_sentences(rows: pl.DataFrame, usual: str, other: str) -> list[str]:
@@ -195,55 +204,49 @@ def _fleet_sentences(rows: pl.DataFrame) -> list[str]:
     ]
 
 
-COMPARED: Final[Mapping[str, pl.Expr | None]] = {
-    "is_553_right": pl.col("desc_capacity") == 553,
-    "is_40_right": pl.col("desc_capacity") == 553,
-    "is_exact_counting_worth_it": None,
-    "opportunistic_top_up": None,
-    "ext_2_or_14": pl.col("pte_list_ext") == 14,
-    "fleet_bytes": None,
-}
-"""Answers that compare capacities or policies: the rows whose optimum they show, None for all."""
+_ALL: Final = pl.lit(True)
+_AT_553: Final = pl.col("desc_capacity") == 553
 
-Table = Callable[[pl.LazyFrame], pl.LazyFrame]
-Sentences = Callable[[pl.DataFrame], list[str]]
-
-NEEDS: Final[Mapping[str, Mapping[str, Sequence[Any]]]] = {
-    "is_553_right": {"desc_capacity": [553]},
-    "is_40_right": {"object_capacity": [40], "desc_capacity": [553]},
-    "is_exact_counting_worth_it": {"policy": ["kernel", "exact_demand"]},
-    "opportunistic_top_up": {"policy": ["kernel", "opportunistic"]},
-    "ext_2_or_14": {"pte_list_ext": [2, 14]},
-    "flush_flavours": {"flush": ["f0", "f1", "f2"]},
-    "clear_chunks": {"clear_chunk_gib": [1.0]},
-    "starvation": {"preempt_on_contention": [False, True]},
-    "fleet_bytes": {"policy": ["kernel"], "object_capacity": [40], "desc_capacity": [553, 1026]},
-}
-"""Values that an answer compares: without them there is none."""
-
-ANSWERS: Final[Mapping[str, tuple[Table, Sentences]]] = {
-    "seed_question": (seed_question, seed_sentences),
-    "is_553_right": (q.is_553_right, _is_553_right_sentences),
-    "is_40_right": (
+ANSWERS: Final[Mapping[str, Question]] = {
+    "seed_question": Question(seed_question, seed_sentences),
+    "is_553_right": Question(
+        q.is_553_right, _is_553_right_sentences, {"desc_capacity": [553]}, _AT_553
+    ),
+    "is_40_right": Question(
         q.is_40_right,
         partial(_instead, choice="object_capacity", usual=40, values=(64, 128, 513, 8)),
+        {"object_capacity": [40], "desc_capacity": [553]},
+        _AT_553,
     ),
-    "is_exact_counting_worth_it": (
+    "is_exact_counting_worth_it": Question(
         q.is_exact_counting_worth_it,
         partial(_versus_sentences, usual="kernel", other="exact_demand"),
+        {"policy": ["kernel", "exact_demand"]},
+        _ALL,
     ),
-    "opportunistic_top_up": (
+    "opportunistic_top_up": Question(
         q.opportunistic_top_up,
         _top_up_sentences,
+        {"policy": ["kernel", "opportunistic"]},
+        _ALL,
     ),
-    "ext_2_or_14": (
+    "ext_2_or_14": Question(
         q.ext_2_or_14,
         partial(_versus_sentences, usual="14 pointers", other="2 pointers"),
+        {"pte_list_ext": [2, 14]},
+        pl.col("pte_list_ext") == 14,
     ),
-    "flush_flavours": (q.flush_flavours, _flush_sentences),
-    "clear_chunks": (q.clear_chunks, _clear_sentences),
-    "where_enospc_starts": (q.where_enospc_starts, _enospc_sentences),
-    "starvation": (q.starvation, _starvation_sentences),
-    "fleet_bytes": (q.fleet_bytes, _fleet_sentences),
+    "flush_flavours": Question(q.flush_flavours, _flush_sentences, {"flush": ["f0", "f1", "f2"]}),
+    "clear_chunks": Question(q.clear_chunks, _clear_sentences, {"clear_chunk_gib": [1.0]}),
+    "where_enospc_starts": Question(q.where_enospc_starts, _enospc_sentences),
+    "starvation": Question(
+        q.starvation, _starvation_sentences, {"preempt_on_contention": [False, True]}
+    ),
+    "fleet_bytes": Question(
+        q.fleet_bytes,
+        _fleet_sentences,
+        {"policy": ["kernel"], "object_capacity": [40], "desc_capacity": [553, 1026]},
+        _ALL,
+    ),
 }
-"""By experiment: the table, and the sentences that its rows amount to."""
+"""What each experiment asks, by its name."""

@@ -1,4 +1,4 @@
-"""Which geometry and policy to set: recommendations, regrets, the Pareto front, fleet mixes."""
+"""Which geometry and policy to set: recommendations, regrets, the Pareto front."""
 
 import operator
 import re
@@ -81,8 +81,8 @@ def alternatives(
     best admissible row it costs, null if it is not admissible.
     """
     columns = results.collect_schema().names()
-    options = [name for name in choices_in(columns) if name not in by]
-    rest = [name for name in parameters_in(columns) if name not in {*options, *by}]
+    options = choices_in(columns, but=by)
+    rest = parameters_in(columns, but=[*options, *by])
     means = averaged(minimize, columns)
     return (
         results.filter(pl.col("error").is_null())
@@ -137,23 +137,21 @@ def recommended(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFr
     `nr_ties` counts its equals, `ties` names the first of them by what differs. All of it is null
     where no row is admissible.
     """
-    columns = alternatives.collect_schema().names()
-    options = [name for name in choices_in(columns) if name not in by]
-    named = pl.concat_str([_if_it_varies(c) for c in options], separator=" ", ignore_nulls=True)
-    others = pl.col("_name").slice(1)
-    rows = alternatives.with_columns(named.alias("_name"), pl.lit(0).alias("_all"))
-    groups = list(by) or ["_all"]
-    best = (
-        rows.filter(pl.col("regret") == 0)
-        .group_by(groups, maintain_order=True)
+    options = choices_in(alternatives.collect_schema().names(), but=by)
+    varying = [pl.when(pl.col(c).n_unique() > 1).then(pl.format(c + "={}", c)) for c in options]
+    named = pl.concat_str(varying, separator=" ", ignore_nulls=True)
+    is_best = pl.col("regret") == 0
+    others = pl.col("_name").filter(is_best).slice(1)
+    return (
+        alternatives.with_columns(named.alias("_name"))
+        .group_by(*by, pl.lit(0).alias("_all"), maintain_order=True)
         .agg(
-            pl.exclude("_name", "_all", "regret", "admissible", *by).first(),
-            others.len().cast(pl.Int64).alias("nr_ties"),
-            others.head(NR_TIES_NAMED).str.join("; ").alias("ties"),
+            pl.exclude("_name", "regret", "admissible", *by).filter(is_best).first(),
+            pl.when(is_best.any()).then(others.len().cast(pl.Int64)).alias("nr_ties"),
+            pl.when(is_best.any()).then(others.head(NR_TIES_NAMED).str.join("; ")).alias("ties"),
         )
+        .drop("_all")
     )
-    every = rows.select(groups).unique(maintain_order=True)
-    return every.join(best, on=groups, how="left", maintain_order="left").select(pl.exclude("_all"))
 
 
 def same_everywhere(rows: pl.DataFrame) -> dict[str, Any]:
@@ -165,7 +163,7 @@ def same_everywhere(rows: pl.DataFrame) -> dict[str, Any]:
 
 def in_words(best: pl.DataFrame, by: Sequence[str] = ()) -> list[str]:
     """What the rows of `recommended` amount to: one sentence for each option that they vary in."""
-    options = [c for c in choices_in(best.columns) if c not in by and best[c].n_unique() > 1]
+    options = [c for c in choices_in(best.columns, but=by) if best[c].n_unique() > 1]
     return [f"For the fewest lock drops: {c} {_spread(best[c].drop_nulls())}." for c in options]
 
 
@@ -181,22 +179,18 @@ def _spread(values: pl.Series) -> str:
     )
 
 
-def _if_it_varies(column: str) -> pl.Expr:
-    text = pl.format(column + "={}", column)
-    return pl.when(pl.col(column).n_unique() > 1).then(text)
-
-
 def pareto_front(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFrame:
     """The admissible rows of each group that no other row beats in one of `PARETO` without being
     beaten in another."""
     metrics = [c for c in PARETO if c in alternatives.collect_schema().names()]
+    front = alternatives.filter(on_front(metrics, by)).drop("admissible")
+    return front.sort([*by, *metrics])
+
+
+def on_front(metrics: Sequence[str], by: Sequence[str]) -> pl.Expr:
+    """Whether a row of `alternatives` is on the front of its group (see `pareto_front`)."""
     kept = pl.struct(metrics).map_batches(_undominated, return_dtype=pl.Boolean)
-    return (
-        alternatives.filter("admissible")
-        .filter(kept.over(list(by)) if by else kept)
-        .drop("admissible")
-        .sort([*by, *metrics])
-    )
+    return pl.col("admissible") & kept.over([*by, "admissible"])
 
 
 def _undominated(rows: pl.Series) -> pl.Series:

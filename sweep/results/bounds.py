@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from core.parameters import PARAMETERS
+from core.parameters import BY_NAME
 from sweep.results.columns import parameters_in
 from sweep.shard import Engine, evaluate
 
@@ -31,13 +31,16 @@ MAX_SPTES: Final = 100_000_000
 
 
 def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
-    """`results` and three bounds of `nr_lock_drops`, each in drops.
+    """`results` and, unless they are there, three bounds of `nr_lock_drops`, each in drops.
 
     `unbounded_drops`: caches that never run dry, one cold drop. `floor_drops`: the page caches
     alone. `optimum_drops`: the fewest that any policy reaches with the row's own caches, which is
     what `exact_opportunistic` does; null unless the run has that row.
     """
-    same = _caches_and_workload(results)
+    columns = results.collect_schema().names()
+    if "optimum_drops" in columns:
+        return results
+    same = parameters_in(columns, but=["policy"])
     optimum = (
         results.filter(pl.col("policy") == BEST_POLICY)
         .group_by(same)
@@ -48,10 +51,6 @@ def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
     ).join(optimum, on=same, how="left", maintain_order="left", nulls_equal=True)
 
 
-def _caches_and_workload(results: pl.LazyFrame) -> list[str]:
-    return [n for n in parameters_in(results.collect_schema().names()) if n != "policy"]
-
-
 def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.LazyFrame:
     """`with_bounds`, and where the run lacks an optimum the engine computes it.
 
@@ -59,10 +58,10 @@ def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.Lazy
     every parameter; rows that are recorded, expected or depend on time are left out.
     """
     rows = with_bounds(results)
-    has_all = {p.name for p in PARAMETERS} <= set(results.collect_schema().names())
-    if not has_all or results.select(pl.len()).collect().item() > MAX_ROWS:
+    columns = results.collect_schema().names()
+    if not BY_NAME.keys() <= set(columns) or results.select(pl.len()).collect().item() > MAX_ROWS:
         return rows
-    on = _caches_and_workload(results)
+    on = parameters_in(columns, but=["policy"])
     drawn = (pl.col("path") == "") & (pl.col("engine") == "replay")
     shown = drawn if shown is None else drawn & shown
     lacking = rows.filter(pl.col("optimum_drops").is_null() & pl.col("error").is_null(), shown)
@@ -86,9 +85,9 @@ def computed_optimum(points: pl.DataFrame) -> pl.DataFrame:
     columns = {name: np.array(points[name].to_list()) for name in points.columns}
     columns["policy"] = np.full(points.height, BEST_POLICY)
     found, errors = evaluate(columns, Engine("auto", {}))
-    drops = pl.Series("computed", found["nr_lock_drops"].astype(np.int64))
-    failed = pl.Series([row in errors for row in range(points.height)], dtype=pl.Boolean)
-    return points.with_columns(pl.when(~failed).then(drops).alias("computed"))
+    drops = enumerate(found["nr_lock_drops"].tolist())
+    known = [None if row in errors else int(nr_drops) for row, nr_drops in drops]
+    return points.with_columns(pl.Series("computed", known, pl.Int64))
 
 
 def in_words(results: pl.LazyFrame, point: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """The charts of a report, as Vega-Lite. The only module that draws."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 import altair as alt
 import polars as pl
@@ -10,19 +10,23 @@ import polars as pl
 from core.parameters import BY_NAME
 from sweep.results import series
 from sweep.results.columns import choices_in, unit
+from sweep.results.seed import CAPACITIES
 from sweep.results.series import Varying
 
 COLOURS: Final = ("alias_ratio", "policy", "workload", "memslot_gib", "object_capacity", "kernel")
 """What tells lines apart, if it varies: the first of these."""
-
 
 _DROPS: Final = ("nr_lock_drops", "floor_drops")
 
 _ROUND: Final = [step * 10**power for power in range(10) for step in (1, 1.5, 2, 3, 5, 7)]
 _TENS: Final = [10**power for power in range(10)]
 _CLOSE: Final = [step / 10 * ten for ten in _TENS for step in (*range(10, 20), *range(20, 100, 5))]
-_CAPACITIES: Final = (513, 521, 553, 641, 1026, 2049, 4097)
+_LABELLED: Final = (513, 521, 553, 641, 1026, 2049, 4097)
 """Where an axis of capacities is labelled."""
+
+
+Drawing: TypeAlias = tuple[pl.DataFrame, Any, Sequence[str]]
+"""Rows, the marks that show them, and columns to choose one value of."""
 
 
 class LeftOut(Exception):  # noqa: N818  (a reason, not an error)
@@ -43,11 +47,11 @@ class Chart:
 
 def draw(name: str, results: pl.LazyFrame) -> Chart:
     """One of `CHARTS`; raises LeftOut if the run lacks what it shows."""
-    usable = series.usable(results)
+    usable = results.filter(pl.col("error").is_null())
     values = series.varying(usable)
-    rows, few = series.thinned(usable, values)
-    chart = CHARTS[name](rows, few)
-    return replace(chart, made_of=_made_of(chart.rows, values))
+    rows, marks, by = CHARTS[name](*series.thinned(usable, values))
+    spec = _filtered(marks, rows, by).to_dict()
+    return Chart(name, *TITLES[name], rows, spec, _made_of(rows, values))
 
 
 def _made_of(rows: pl.DataFrame, values: Varying) -> str:
@@ -76,8 +80,6 @@ def _tips(rows: pl.DataFrame) -> list[Any]:
 
 def _number(channel: Any, column: str, title: str = "", **scale: Any) -> Any:
     axis = channel(column, type="quantitative", title=title or _titled(column))
-    if channel is alt.Color:
-        return axis.scale(**scale)
     if scale.get("type") == "log":
         axis = axis.axis(values=alt.ExprRef(_ticks("x" if channel is alt.X else "y")))
     return axis.scale(nice=False, padding=8, **scale)
@@ -89,9 +91,10 @@ def _ticks(axis: str) -> str:
     return f"{spans} < 4 ? {_CLOSE} : {spans} < 2000 ? {_ROUND} : {_TENS}"
 
 
-def _few(values: Varying, columns: Sequence[str]) -> list[str]:
-    """Those of `columns` that vary, but not over more values than a legend or an axis has room."""
-    return [c for c in columns if 1 < len(values.get(c, ())) <= series.MAX_VALUES]
+def _first(values: Varying, columns: Sequence[str]) -> list[str]:
+    """The first of `columns` that varies, but not over more values than a legend or an axis has
+    room for, if there is one."""
+    return [c for c in columns if 1 < len(values.get(c, ())) <= series.MAX_VALUES][:1]
 
 
 def _named(channel: Any, rows: pl.DataFrame, column: str) -> Any:
@@ -103,9 +106,7 @@ def _named(channel: Any, rows: pl.DataFrame, column: str) -> Any:
 
 def _colour(rows: pl.DataFrame, columns: Sequence[str]) -> Any:
     kept = [c for c in columns if c in rows.columns]
-    if not kept:
-        return alt.Undefined
-    return _named(alt.Color, rows, kept[0])
+    return _named(alt.Color, rows, kept[0]) if kept else alt.Undefined
 
 
 def _start(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, Any]:
@@ -117,23 +118,21 @@ def _start(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, Any]:
     return {name: rows[name][0] for name in names}
 
 
-def _made(name: str, rows: pl.DataFrame, marks: Any, by: Sequence[str]) -> Chart:
-    """The chart `name` of `marks`, with a drop-down for each of `by` that is in `rows`."""
-    names = [c for c in by if c in rows.columns]
+def _filtered(marks: Any, rows: pl.DataFrame, by: Sequence[str]) -> Any:
+    """The chart of `marks`, with a drop-down for each of `by` that is in `rows`."""
     chart = marks.properties(data=alt.NamedData("rows"), width="container", height=320)
-    for column, start in _start(rows, names).items():
+    for column, start in _start(rows, [c for c in by if c in rows.columns]).items():
         options = rows[column].unique().sort().to_list()
         select = alt.binding_select(options=options, name=f"{_titled(column)} ")
         chart = chart.add_params(alt.param(name=f"only_{column}", value=start, bind=select))
         chart = chart.transform_filter(f"datum.{column} == only_{column}")
-    title, reading = TITLES[name]
-    return Chart(name, title, reading, rows, chart.to_dict(), "")
+    return chart
 
 
-def _staircase(results: pl.LazyFrame, values: Varying) -> Chart:
+def _staircase(results: pl.LazyFrame, values: Varying) -> Drawing:
     if "desc_capacity" not in values:
         raise LeftOut("the run has one desc_capacity")
-    colour = _few(values, COLOURS)[:1]
+    colour = _first(values, COLOURS)
     by = series.filters(values, ["desc_capacity", *colour])
     rows = series.fitting(lambda kept: series.staircase(results, kept), [*colour, *by])
     x = _capacity_axis(rows["desc_capacity"].to_list())
@@ -144,34 +143,31 @@ def _staircase(results: pl.LazyFrame, values: Varying) -> Chart:
     points = steps.mark_circle(size=45).encode(tooltip=_tips(rows))
     marks = alt.layer(floor, line, points)
     above = f"datum.desc_capacity - {rows.select(pl.min('desc_capacity')).item() - 1}"
-    return _made("staircase", rows, marks.transform_calculate(above=above), by)
+    return rows, marks.transform_calculate(above=above), by
 
 
 def _capacity_axis(capacities: Sequence[int]) -> Any:
     """Logarithmic in what is above the smallest capacity, which is what the steps depend on."""
     below, most = min(capacities) - 1, max(capacities)
-    ticks = [c - below for c in {*_CAPACITIES, below + 1, most} if below < c <= most]
+    ticks = [c - below for c in {*_LABELLED, below + 1, most} if below < c <= most]
     axis = alt.Axis(values=sorted(ticks), labelExpr=f"datum.value + {below}", labelOverlap="greedy")
     x = _number(alt.X, "above", _titled("desc_capacity"), type="log")
     return x.axis(axis)
 
 
-def _some(values: Sequence[Any]) -> list[Any]:
-    """At most three capacities to compare: those of the question, or evenly chosen ones."""
-    asked = [c for c in (513, 553, 1026) if c in values]
-    return asked if len(asked) > 1 else [values[0], values[len(values) // 2], values[-1]]
-
-
 def _at_some_capacities(results: pl.LazyFrame, values: Varying) -> tuple[pl.LazyFrame, Varying]:
-    capacities = values.get("desc_capacity", ())
-    if len(capacities) <= series.MAX_VALUES:
+    """Of many capacities three to compare: those of the question, or evenly chosen ones."""
+    swept = values.get("desc_capacity", ())
+    if len(swept) <= series.MAX_VALUES:
         return results, values
-    some = _some(capacities)
+    some = [c for c in CAPACITIES if c in swept]
+    if len(some) < 2:
+        some = [swept[0], swept[len(swept) // 2], swept[-1]]
     kept = results.filter(pl.col("desc_capacity").is_in(some))
     return kept, {**values, "desc_capacity": some}
 
 
-def _heat(results: pl.LazyFrame, values: Varying) -> Chart:
+def _heat(results: pl.LazyFrame, values: Varying) -> Drawing:
     axes = ["alias_ratio", "memslot_gib"]
     if not all(axis in values for axis in axes):
         raise LeftOut("the run does not sweep both alias_ratio and memslot_gib")
@@ -183,31 +179,26 @@ def _heat(results: pl.LazyFrame, values: Varying) -> Chart:
         y=alt.Y("memslot_gib", type="ordinal", title=_titled("memslot_gib"), sort="descending"),
     )
     most = max(2.0, *rows["times_floor"].to_list())
-    times = _number(
-        alt.Color, "times_floor", "times the page caches' drops",
-        type="log", scheme="cividis", domain=[1, most],
-    )  # fmt: skip
-    heat = cells.mark_rect().encode(
-        color=times.legend(orient="bottom", values=[v for v in _ROUND if v <= most]),
-        tooltip=_tips(rows),
-    )
-    middle = most**0.5
+    times = alt.Color("times_floor", type="quantitative", title="times the page caches' drops")
+    times = times.scale(type="log", scheme="cividis", domain=[1, most])
+    times = times.legend(orient="bottom", values=[v for v in _ROUND if v <= most])
+    heat = cells.mark_rect().encode(color=times, tooltip=_tips(rows))
+    is_light = alt.when(f"datum.times_floor > {most**0.5}")
     text = cells.mark_text(fontSize=11).encode(
         text=alt.Text("times_floor", type="quantitative", format=".3~r"),
-        color=alt.when(f"datum.times_floor > {middle}").then(alt.value("black"))
-        .otherwise(alt.value("white")),
-    )  # fmt: skip
-    return _made("heat", rows, alt.layer(heat, text), by)
+        color=is_light.then(alt.value("black")).otherwise(alt.value("white")),
+    )
+    return rows, alt.layer(heat, text), by
 
 
-def _pareto(results: pl.LazyFrame, values: Varying) -> Chart:
+def _pareto(results: pl.LazyFrame, values: Varying) -> Drawing:
     options = choices_in(values)
     if not options:
         raise LeftOut("the run has one geometry and one policy, so there is nothing to trade")
     by = series.filters(values, options)
     rows = series.fitting(lambda kept: series.trade(results, kept), by)
     rows = rows.drop(c for c in choices_in(rows.columns) if c not in values)
-    colour = _few(values, ["policy", "object_capacity", "pte_list_ext"])[:1]
+    colour = _first(values, ["policy", "object_capacity", "pte_list_ext"])
     x = _number(alt.X, "standing_kib", "standing memory [KiB]", zero=False)
     y = _number(alt.Y, "nr_lock_drops", type="log")
     dots = alt.Chart().encode(x=x, y=y, tooltip=_tips(rows))
@@ -218,14 +209,12 @@ def _pareto(results: pl.LazyFrame, values: Varying) -> Chart:
     )
     if colour:  # shape says it too, under the same legend
         points = points.encode(shape=_named(alt.Shape, rows, colour[0]))
-    return _made("pareto", rows, points, by)
+    return rows, points, by
 
 
-def _holds(results: pl.LazyFrame, values: Varying) -> Chart:
+def _holds(results: pl.LazyFrame, values: Varying) -> Drawing:
     results, values = _at_some_capacities(results, values)
-    axis = _few(values, ["policy", "desc_capacity", "object_capacity", "memslot_gib", "workload"])[
-        :1
-    ]
+    axis = _first(values, ["policy", "desc_capacity", "object_capacity", "memslot_gib", "workload"])
     if not axis:
         raise LeftOut("the run has nothing to compare hold times over")
     by = series.filters(values, axis)
@@ -238,10 +227,10 @@ def _holds(results: pl.LazyFrame, values: Varying) -> Chart:
     span = bars.mark_bar(height=12, opacity=0.75).encode(x2="p99_us")
     median = bars.mark_tick(thickness=3, height=20)
     longest = bars.mark_point(filled=True, size=60).encode(x=most)
-    return _made("holds", rows, alt.layer(span, median, longest), by)
+    return rows, alt.layer(span, median, longest), by
 
 
-def _rises(results: pl.LazyFrame, values: Varying) -> Chart:
+def _rises(results: pl.LazyFrame, values: Varying) -> Drawing:
     if "desc_capacity" not in values:
         raise LeftOut("the run has one desc_capacity")
     rows = series.rises(results, [c for c in values if c != "desc_capacity"]).collect()
@@ -250,11 +239,8 @@ def _rises(results: pl.LazyFrame, values: Varying) -> Chart:
     x = _number(alt.X, "desc_capacity", zero=False)
     y = _number(alt.Y, "more_drops", "more than the next smaller one [drops]")
     points = alt.Chart().mark_point(filled=True, size=60, opacity=0.8)
-    marks = points.encode(
-        x=x, y=y, color=_colour(rows, _few(values, COLOURS)[:1]),
-        tooltip=_tips(rows),
-    )  # fmt: skip
-    return _made("rises", rows, marks, [])
+    colour = _colour(rows, _first(values, COLOURS))
+    return rows, points.encode(x=x, y=y, color=colour, tooltip=_tips(rows)), []
 
 
 TITLES: Final = {
@@ -285,7 +271,7 @@ TITLES: Final = {
         "refill can move away from it. Each dot is a capacity that is worse than the next smaller.",
     ),
 }
-CHARTS: Final[Mapping[str, Callable[[pl.LazyFrame, Varying], Chart]]] = {
+CHARTS: Final[Mapping[str, Callable[[pl.LazyFrame, Varying], Drawing]]] = {
     "staircase": _staircase,
     "heat": _heat,
     "pareto": _pareto,

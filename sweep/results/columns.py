@@ -1,6 +1,6 @@
-"""Which column means what: names, units and texts of every column a table may show."""
+"""Which column means what: names and units of every column a table may show."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
@@ -13,7 +13,6 @@ CHOICE_NAMES: Final = tuple(p.name for p in PARAMETERS if p.group in {"caches", 
 """What a maintainer can set; every other parameter is what a VM happens to be."""
 
 _UNITS: Final = {p.name: p.unit for p in PARAMETERS} | {o.name: o.unit for o in OUTCOMES}
-_TEXTS: Final = {p.name: p.text for p in PARAMETERS} | {o.name: o.text for o in OUTCOMES}
 _BY_ENDING: Final = (
     ("_per_kib", "drops/KiB"),
     ("_kib", "KiB"),
@@ -55,18 +54,11 @@ def unit(column: str) -> str:
     return next((u for ending, u in _BY_ENDING if column.endswith(ending)), "")
 
 
-def text(column: str) -> str:
-    """What a column of the table means, in a few words; empty for others."""
-    return _TEXTS.get(column, "")
+def parameters_in(names: Collection[str], but: Collection[str] = ()) -> list[str]:
+    """Those of `names` that are parameters, without those in `but`, in their declared order."""
+    return [name for name in PARAMETER_NAMES if name in names and name not in but]
 
 
-def parameters_in(names: Iterable[str]) -> list[str]:
-    """Those of `names` that are parameters, in their declared order."""
-    present = set(names)
-    return [name for name in PARAMETER_NAMES if name in present]
-
-
-def choices_in(names: Iterable[str]) -> list[str]:
-    """Those of `names` that a maintainer can set, in their declared order."""
-    present = set(names)
-    return [name for name in CHOICE_NAMES if name in present]
+def choices_in(names: Collection[str], but: Collection[str] = ()) -> list[str]:
+    """Those of `names` that a maintainer can set, without those in `but`, in declared order."""
+    return [name for name in CHOICE_NAMES if name in names and name not in but]

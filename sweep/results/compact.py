@@ -66,34 +66,23 @@ def _axis(grid: Grid, by: str) -> str:
 
 
 def _parts(store: Store, plan: Plan, by: str, rows: int) -> Iterator[tuple[str, pa.Table]]:
-    """Files with their rows. One pass over the shards for each batch of values of `by`."""
-    number = 0
-    for values in _batches(plan, by, rows):
-        for part in _pass(store, plan, by, values, rows):
-            yield f"{TABLE}{number:06d}.parquet", part
-            number += 1
-
-
-def _batches(plan: Plan, by: str, rows: int) -> Iterator[Sequence[Any] | None]:
-    """Values of `by`, ascending, so many at a time that their rows make a file or two."""
-    axes = Grid.from_json(plan.grid).axes()
-    if by not in axes:
-        yield None
-        return
-    values = sorted(axes[by])
+    """Files with their rows: one pass over the shards for each batch of values of `by`, ascending,
+    so many at a time that their rows make a file or two."""
+    values = sorted(Grid.from_json(plan.grid).axes().get(by) or range(plan.points))
     each = max(1, rows * len(values) // plan.points)
-    for first in range(0, len(values), each):
-        yield values[first : first + each]
+    batches = (values[first : first + each] for first in range(0, len(values), each))
+    parts = (part for batch in batches for part in _pass(store, plan, by, batch, rows))
+    return ((f"{TABLE}{number:06d}.parquet", part) for number, part in enumerate(parts))
 
 
 def _pass(
-    store: Store, plan: Plan, by: str, values: Sequence[Any] | None, rows: int
+    store: Store, plan: Plan, by: str, values: Sequence[Any], rows: int
 ) -> Iterator[pa.Table]:
     held: list[pa.Table] = []
     for shard in plan.shards():
         part = _selected(store, plan, shard, by, values)
         held.append(part)
-        if len(values or ()) <= 1 and sum(map(len, held)) >= rows:
+        if len(values) == 1 and sum(map(len, held)) >= rows:
             yield pa.concat_tables(held)
             held = []
     if sum(map(len, held)):
@@ -101,14 +90,10 @@ def _pass(
         yield whole.sort_by([(by, "ascending"), ("point", "ascending")])
 
 
-def _selected(
-    store: Store, plan: Plan, shard: Shard, by: str, values: Sequence[Any] | None
-) -> pa.Table:
+def _selected(store: Store, plan: Plan, shard: Shard, by: str, values: Sequence[Any]) -> pa.Table:
     words = [name for name in DICTIONARY if name != by]  # a tenth of the time for the texts
     part = store.read_rows(shard_name(shard, plan.points), words)
-    if values is None:
-        return part
-    wanted = pa.array(list(values), part.schema.field(by).type)
+    wanted = pa.array(values, part.schema.field(by).type)
     return part.filter(pc.is_in(part.column(by), wanted))
 
 
@@ -118,8 +103,3 @@ def _write(store: Store, plan: Plan, name: str, rows: pa.Table) -> str:
     about = {"digest": plan.digest, "checksum": digest}
     store.put(name, encode(rows, about, 1 << 17, column_encoding=ENCODING))
     return digest
-
-
-def describe(found: dict[str, Any]) -> str:
-    """What compacting came to, in words."""
-    return f"{len(found['files'])} files, sorted by {found['by']}"

@@ -40,7 +40,7 @@ def joined(a: pl.LazyFrame, b: pl.LazyFrame, ignore: Sequence[str] = ()) -> pl.L
     Every outcome that both have comes twice, as `x` (from `a`) and `x_b`, and `side` is one of
     `SIDES`. Rows that failed are left out, and so count as missing.
     """
-    on = [name for name in parameters_in(_names(a, b)) if name not in ignore]
+    on = parameters_in(_names(a, b), but=ignore)
     outcomes = [name for name in OUTCOME_NAMES if name in _names(a, b)]
     sides = [
         run.filter(pl.col("error").is_null())
@@ -135,9 +135,10 @@ def beside_bounds(changes: pl.LazyFrame, a: pl.LazyFrame, b: pl.LazyFrame) -> pl
     policy costs with the caches of that side; null where that is not known.
     """
     on = parameters_in(changes.collect_schema().names())
-    points = changes.select(name for name in on if name != "policy").unique()
+    caches_and_workload = parameters_in(on, but=["policy"])
+    points = changes.select(caches_and_workload).unique()
     for side, run in (("a", a), ("b", b)):
-        rows = with_optimum(run.join(points, on=points.collect_schema().names(), how="semi"))
+        rows = with_optimum(run.join(points, on=caches_and_workload, how="semi"))
         best = rows.group_by(on).agg(pl.col("unbounded_drops", "optimum_drops").min())
         best = best.rename({"optimum_drops": f"optimum_{side}"})
         changes = changes.join(best, on=on, how="left", maintain_order="left", suffix="_again")

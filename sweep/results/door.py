@@ -1,4 +1,6 @@
-"""Everything that `sweep.results` offers."""
+"""Everything that `sweep.results` offers: each name that is imported here."""
+
+# ruff: noqa: F401
 
 from sweep.results.about import describe
 from sweep.results.answers import Answer, answer
@@ -24,35 +26,3 @@ from sweep.results.runs import scan
 from sweep.results.seed import seed_question
 
 open = scan
-
-__all__ = [
-    "Answer",
-    "Limit",
-    "alternatives",
-    "answer",
-    "biggest_changes",
-    "changed_columns",
-    "clear_chunks",
-    "describe",
-    "ext_2_or_14",
-    "fleet",
-    "fleet_bytes",
-    "flush_flavours",
-    "is_40_right",
-    "is_553_right",
-    "is_exact_counting_worth_it",
-    "joined",
-    "open",
-    "opportunistic_top_up",
-    "pareto_front",
-    "read_mix",
-    "recommended",
-    "row_counts",
-    "scan",
-    "seed_question",
-    "starvation",
-    "summary",
-    "versus",
-    "where_enospc_starts",
-    "with_bounds",
-]

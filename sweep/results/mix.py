@@ -59,7 +59,7 @@ def fleet(
     shares = mix.lazy().with_columns(pl.col("share") / pl.col("share").sum())
     rows = alternatives(results, minimize, within, kinds).join(shares, on=kinds)
     columns = rows.collect_schema().names()
-    options = [name for name in choices_in(columns) if name not in kinds]
+    options = choices_in(columns, but=kinds)
     means = averaged(minimize, columns)
     return (
         rows.group_by(options)

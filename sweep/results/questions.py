@@ -11,20 +11,8 @@ from sweep.results.seed import TOLERANCE
 _DROPS: Final = pl.col("nr_lock_drops")
 _KIB: Final = (pl.col("full_bytes").mean() / 1024).alias("full_kib")
 _WORKLOAD: Final = ("distinct_role_ratio", "alias_ratio")
-_BESIDE: Final = ("unbounded_drops", "optimum_drops")
+_BESIDE: Final = pl.col("unbounded_drops", "optimum_drops")
 """Bounds that stand beside each comparison of capacities or policies."""
-
-
-def _bounded(results: pl.LazyFrame) -> pl.LazyFrame:
-    """`results` with its bounds, if it does not have them yet."""
-    has_them = "optimum_drops" in results.collect_schema().names()
-    return results if has_them else with_bounds(results)
-
-
-def _beside(choice: str, usual: Any) -> list[pl.Expr]:
-    """The bounds where `choice` is `usual`; one optimum holds for all policies."""
-    here = pl.lit(True) if choice == "policy" else pl.col(choice) == usual
-    return [pl.col(name).filter(here).mean() for name in _BESIDE]
 
 
 def versus(
@@ -39,8 +27,11 @@ def versus(
     sides = {"usual_drops": usual, "other_drops": other}
     means = [_DROPS.filter(pl.col(choice) == v).mean().alias(name) for name, v in sides.items()]
     change = 100 * (pl.col("other_drops") / pl.col("usual_drops") - 1)
+    # One optimum holds for all policies.
+    same_caches = pl.lit(True) if choice == "policy" else pl.col(choice) == usual
     return (
-        _bounded(results).group_by(by).agg(*means, *_beside(choice, usual)).drop_nulls(list(sides))
+        with_bounds(results).group_by(by)
+        .agg(*means, _BESIDE.filter(same_caches).mean()).drop_nulls(list(sides))
         .with_columns(pl.when(pl.col("usual_drops") > 0).then(change).alias("change_percent"))
         .sort(by)
     )  # fmt: skip
@@ -55,9 +46,9 @@ def summary(results: pl.LazyFrame, choice: str, usual: Any, by: Sequence[str] = 
     """
     base = _DROPS.filter(pl.col(choice) == usual).first().over(list(by) or pl.lit(0))
     return (
-        _bounded(results).group_by(*by, choice)
+        with_bounds(results).group_by(*by, choice)
         .agg(
-            _DROPS.mean(), *(pl.col(name).mean() for name in _BESIDE), _KIB,
+            _DROPS.mean(), _BESIDE.mean(), _KIB,
             (pl.col("hold_ns_p99").mean() / 1e3).alias("hold_p99_us"),
             (pl.col("total_ns").mean() / 1e6).alias("total_ms"),
         )
@@ -77,12 +68,12 @@ def is_553_right(results: pl.LazyFrame) -> pl.LazyFrame:
     ours, enough = capacity == 553, _DROPS.min() * (1 + TOLERANCE) >= _DROPS
     regret = 100 * (pl.col("drops_553") / pl.col("least_drops") - 1)
     return (
-        _bounded(results)
+        with_bounds(results)
         .group_by("workload", "memslot_gib", "desc_capacity")
-        .agg(_DROPS.mean(), _KIB, *(pl.col(c).mean() for c in ("floor_drops", *_BESIDE)))
+        .agg(_DROPS.mean(), _KIB, pl.col("floor_drops").mean(), _BESIDE.mean())
         .group_by("workload", "memslot_gib")
         .agg(
-            *(pl.col(c).filter(ours).first() for c in _BESIDE),
+            _BESIDE.filter(ours).first(),
             pl.col("floor_drops").first(),
             _DROPS.filter(ours).first().alias("drops_553"),
             _DROPS.min().alias("least_drops"),

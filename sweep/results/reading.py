@@ -7,6 +7,7 @@ import typer
 
 from sweep.results.cli import Folder, Form, Rows, RunName, RunNames, app, find
 from sweep.results.columns import Format
+from sweep.results.tables import say, write
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,7 +32,6 @@ def overview(ctx: typer.Context, results_dir: Folder = "results") -> None:
             os.environ["SWEEP_RESULTS_DIR"] = results_dir
         return
     from sweep.results.runs import runs_in
-    from sweep.results.tables import say, write
 
     found = runs_in(results_dir)
     runs = found[:5]
@@ -64,7 +64,6 @@ def _listing(runs: "list[Run]") -> "pl.DataFrame":
 def ls(results_dir: Folder = "results", form: Form = Format.table, limit: Rows = 40) -> None:
     """List runs, the newest first."""
     from sweep.results.runs import runs_in
-    from sweep.results.tables import write
 
     write(_listing(runs_in(results_dir)), form, f"Runs in {results_dir}", limit)
 
@@ -78,7 +77,6 @@ def show(
     Settings that are assumptions say so. Other formats than a table hold one row for each column.
     """
     from sweep.results import about
-    from sweep.results.tables import say, write
 
     found = find(results_dir, run)
     columns = about.columns(found)
@@ -116,7 +114,6 @@ def sql(
     The dialect is polars'. A query reads the runs it names and nothing else, and changes nothing.
     """
     from sweep.results.sql import query as run_query
-    from sweep.results.tables import write
 
     found = [find(results_dir, name) for name in runs]
     write(run_query(found, query).collect(engine="streaming"), form, limit=limit)

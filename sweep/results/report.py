@@ -18,14 +18,13 @@ from sweep.results.charts import CHARTS, TITLES, Chart, LeftOut, draw
 from sweep.results.columns import unit
 from sweep.results.runs import Run
 from sweep.results.series import groups
-from sweep.results.tables import cell
+from sweep.results.tables import cell, named
 from sweep.results.telling import without_constants
 
 MAX_TABLE: Final = 400
 """A table of the page itself shows no more rows than this; the tables of charts show all."""
 VEGA_LITE: Final = "6.4"
 
-_FACTS: Final = ["fact", "value"]
 _DISTINCT: Final = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c8c8c",
     "#7a52c7", "#8b5a2b", "#a3b000",
@@ -79,26 +78,25 @@ def image(run: Run, name: str, kind: str) -> bytes:
 def _title(chart: Chart) -> dict[str, str]:
     """The title of a picture, and what its filters, which nobody can change, are set to."""
     chosen = [p for p in chart.spec.get("params", ()) if p["name"].startswith("only_")]
-    said = (f"{p['name'].removeprefix('only_')} {cell(p['value'])}" for p in chosen)
-    return {"text": chart.title, "subtitle": ", ".join(said), "anchor": "start"}
+    said = named({p["name"].removeprefix("only_"): p["value"] for p in chosen})
+    return {"text": chart.title, "subtitle": said, "anchor": "start"}
 
 
 def page(run: Run) -> str:
     """The report on `run` as one HTML file that needs nothing else, and no network."""
     rows = run.scan()
     columns = about.columns(run)
+    facts = list(about.provenance(run).items())
     charts, left_out = _charts(rows)
     sections = {
         "Answer": _answer(run, rows),
         **{chart.title: _figure(chart, run) for chart in charts},
         "Workloads": _preset_lines(run),
-        "Settings": _settings(run, columns),
-        "Provenance": _table(
-            pl.DataFrame(list(about.provenance(run).items()), _FACTS, orient="row")
-        ),
+        "Settings": _settings(columns),
+        "Provenance": _table(pl.DataFrame(facts, ["fact", "value"], orient="row")),
     }
     if left_out:
-        sections["Not drawn"] = _listed([f"{title}: {why}." for title, why in left_out.items()])
+        sections["Not drawn"] = _listed(left_out)
     embedded = {"charts": [_embedded(chart) for chart in charts], "themes": THEMES}
     body = [
         f'<section id="{_slug(t)}"><h2>{escape(t)}</h2>{s}</section>' for t, s in sections.items()
@@ -109,7 +107,7 @@ def page(run: Run) -> str:
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(run.name),
-        question="".join(f'<p class="question">{escape(q)}</p>' for q in _question(run)),
+        question="".join(f'<p class="question">{escape(q)}</p>' for q in about.question(run)[:1]),
         links=" ".join(f'<a href="#{_slug(title)}">{escape(title)}</a>' for title in sections),
         sections="\n".join(body),
         javascript=_javascript(),
@@ -132,18 +130,15 @@ def _json(data: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _question(run: Run) -> list[str]:
-    return about.question(run)[:1]
-
-
-def _charts(rows: pl.LazyFrame) -> tuple[list[Chart], dict[str, str]]:
+def _charts(rows: pl.LazyFrame) -> tuple[list[Chart], list[str]]:
+    """What is drawn, and in words what is not."""
     drawn: list[Chart] = []
-    left_out: dict[str, str] = {}
+    left_out: list[str] = []
     for name in CHARTS:
         try:
             drawn.append(draw(name, rows))
         except LeftOut as reason:
-            left_out[TITLES[name][0]] = str(reason)
+            left_out.append(f"{TITLES[name][0]}: {reason}.")
     return drawn, left_out
 
 
@@ -187,25 +182,25 @@ def _figure(chart: Chart, run: Run) -> str:
 
 
 def _table(frame: pl.DataFrame, caption: str = "") -> str:
-    number = [dtype.is_numeric() for dtype in frame.dtypes]
-    text = [' class="wide"' if c == "ties" else ' class="text"' for c in frame.columns]
-    style = [' class="number"' if n else t for n, t in zip(number, text, strict=True)]
-    head = [
-        f'<th scope="col"{s}>{escape(c)}<small>{escape(unit(c))}</small></th>'
-        for c, s in zip(frame.columns, style, strict=True)
+    kinds = [
+        "number" if dtype.is_numeric() else "wide" if column == "ties" else "text"
+        for column, dtype in frame.schema.items()
     ]
-    body = [
-        "<tr>"
-        + "".join(f"<td{s}>{_cell(v)}</td>" for v, s in zip(row, style, strict=True))
-        + "</tr>"
+    head = "".join(
+        f'<th scope="col" class="{kind}">{escape(c)}<small>{escape(unit(c))}</small></th>'
+        for c, kind in zip(frame.columns, kinds, strict=True)
+    )
+    rows = (
+        "".join(f'<td class="{k}">{_cell(v)}</td>' for k, v in zip(kinds, row, strict=True))
         for row in frame.head(MAX_TABLE).iter_rows()
-    ]
+    )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
     more = "" if frame.height <= MAX_TABLE else f" (the first {MAX_TABLE} of {frame.height:,})"
     label = escape(caption or "Table")
     return (
         f'<p class="quiet">{escape(caption)}{more}</p>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
-        f"<thead><tr>{''.join(head)}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -214,7 +209,7 @@ def _cell(value: Any) -> str:
     return f'<span class="mark">{text}</span>' if value == "assumption" else text
 
 
-def _settings(run: Run, columns: pl.DataFrame) -> str:
+def _settings(columns: pl.DataFrame) -> str:
     assumed = columns.filter(pl.col("mark") == "assumption")["column"].to_list()
     note = (
         f"<p>Assumptions, not measurements: {escape(', '.join(assumed))}. Every time in this page "

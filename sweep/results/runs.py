@@ -1,6 +1,5 @@
 """Which runs there are, what each says of itself, and its rows as a lazy frame."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -8,18 +7,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import polars as pl
+from pyarrow import fs
 
-from core.outcome import OUTCOMES
-from core.parameters import PARAMETERS
+from sweep.schema import schema
 from sweep.store import DONE, PLAN, Store
 
-_TYPES: Final = {int: pl.Int64, float: pl.Float64, bool: pl.Boolean, str: pl.String}
-SCHEMA: Final = pl.Schema(
-    {"point": pl.Int64}
-    | {p.name: _TYPES[p.kind] for p in PARAMETERS}
-    | {o.name: _TYPES[o.kind] for o in OUTCOMES}
-    | {"engine": pl.String, "error": pl.String}
-)
+SCHEMA: Final = pl.DataFrame(schema().empty_table()).schema
 """The columns of a run; `scan` puts `run`, its name, before them."""
 
 
@@ -118,17 +111,12 @@ def scan(*uris: str) -> pl.LazyFrame:
 
 def runs_in(results_dir: str) -> list[Run]:
     """Every run in a folder, the newest first; none if there is no such folder."""
-    runs = [Run(Store.open(results_dir, name)) for name in _folders(results_dir)]
-    found = [run for run in runs if run.store.get_json(PLAN) is not None]
-    return sorted(found, key=lambda run: str(run.plan.get("created", "")), reverse=True)
-
-
-def _folders(results_dir: str) -> list[str]:
-    from pyarrow import fs
-
     where, path = Store.open(results_dir, "").file("")
     found = where.get_file_info(fs.FileSelector(path, allow_not_found=True))
-    return [f.base_name for f in found if f.type == fs.FileType.Directory]
+    names = [f.base_name for f in found if f.type == fs.FileType.Directory]
+    folders = [Run(Store.open(results_dir, name)) for name in names]
+    runs = [run for run in folders if run.store.get_json(PLAN) is not None]
+    return sorted(runs, key=lambda run: str(run.plan.get("created", "")), reverse=True)
 
 
 def find(results_dir: str, name: str) -> Run:
@@ -140,17 +128,17 @@ def find(results_dir: str, name: str) -> Run:
     """
     if "://" in name or name.startswith("/"):
         return open_run(name)
-    names = [run.name for run in runs_in(results_dir)]
+    runs = {run.name: run for run in runs_in(results_dir)}
     short = name.rstrip("/").removeprefix(f"{results_dir.rstrip('/')}/")
     if "/" in short or short in {"", ".", ".."}:
         raise RunError(
             f"{name}: a run is a folder directly in {results_dir}, so its name has no slash. "
             "For other places give --results-dir, or the whole path."
         )
-    begin = [short] if short in names else [n for n in names if n.startswith(short)]
+    begin = [short] if short in runs else [n for n in runs if n.startswith(short)]
     if len(begin) == 1:
-        return Run(Store.open(results_dir, begin[0]))
-    raise RunError(f"{short}: {_why(short, begin, names, results_dir)}")
+        return runs[begin[0]]
+    raise RunError(f"{short}: {_why(short, begin, list(runs), results_dir)}")
 
 
 def _why(short: str, begin: list[str], names: list[str], results_dir: str) -> str:
@@ -158,10 +146,7 @@ def _why(short: str, begin: list[str], names: list[str], results_dir: str) -> st
         return f"{len(begin)} runs begin so: {', '.join(begin)}. Give more of the name."
     if not names:
         return f"there are no runs in {results_dir} yet. Make one: sweep experiment=seed_question"
-    near = get_close_matches(short, [*names, *_stems(names)], 1, 0.5)
+    stems = [name.rpartition("-")[0] for name in names]
+    near = get_close_matches(short, [*names, *stems], 1, 0.5)
     hint = f" Did you mean {near[0]}?" if near else ""
     return f"no run in {results_dir} has that name.{hint} There are: {', '.join(names[:8])}."
-
-
-def _stems(names: list[str]) -> Iterator[str]:
-    return (name.rpartition("-")[0] for name in names)

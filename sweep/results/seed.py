@@ -12,7 +12,7 @@ TOLERANCE: Final = 0.05
 """A capacity is enough if its lock drops exceed those of the page caches alone by no more than
 this share, or by one drop."""
 
-ENOUGH: Final = ("513", "553", "1026", "none")
+ENOUGH: Final = (*map(str, CAPACITIES), "none")
 """The smallest of the capacities that is enough; if 513 is, the capacity is irrelevant."""
 _GROUP: Final = ("distinct_role_ratio", "memslot_gib", "alias_ratio")
 
@@ -55,20 +55,10 @@ def _saved(small: int, large: int) -> pl.Expr:
 def _enough() -> pl.Expr:
     floor = pl.col("floor_drops")
     allowed = pl.max_horizontal(floor * (1 + TOLERANCE), floor + 1)
-    drops = [pl.col(f"drops_{c}") for c in CAPACITIES]
-    names = [pl.lit(name) for name in ENOUGH]
-    return (
-        pl.when(pl.any_horizontal(d.is_null() for d in drops))
-        .then(None)
-        .when(drops[0] <= allowed)
-        .then(names[0])
-        .when(drops[1] <= allowed)
-        .then(names[1])
-        .when(drops[2] <= allowed)
-        .then(names[2])
-        .otherwise(names[3])
-        .alias("enough")
-    )
+    drops = {str(c): pl.col(f"drops_{c}") for c in CAPACITIES}
+    small = (pl.when(d <= allowed).then(pl.lit(name)) for name, d in drops.items())
+    is_known = pl.all_horizontal(d.is_not_null() for d in drops.values())
+    return pl.when(is_known).then(pl.coalesce(*small, pl.lit(ENOUGH[-1]))).alias("enough")
 
 
 def seed_sentences(answer: pl.DataFrame) -> list[str]:

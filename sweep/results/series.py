@@ -6,9 +6,9 @@ from typing import Any, Final
 import polars as pl
 
 from core.parameters import PARAMETERS
-from sweep.results.best import alternatives, pareto_front
+from sweep.results.best import PARETO, alternatives, on_front
 from sweep.results.bounds import FLOOR
-from sweep.results.columns import choices_in, parameters_in
+from sweep.results.columns import CHOICE_NAMES, choices_in, parameters_in
 
 MAX_ROWS: Final = 8_000
 """A chart embeds no more rows than this."""
@@ -19,11 +19,6 @@ FEW: Final = 9
 _PRESET: Final = {p.name for p in PARAMETERS if p.group == "workload"} - {"workload"}
 
 Varying = Mapping[str, Sequence[Any]]
-
-
-def usable(results: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows that have an outcome."""
-    return results.filter(pl.col("error").is_null())
 
 
 def varying(results: pl.LazyFrame) -> dict[str, list[Any]]:
@@ -45,8 +40,7 @@ def varying(results: pl.LazyFrame) -> dict[str, list[Any]]:
 
 def groups(results: pl.LazyFrame) -> list[str]:
     """What a run sweeps that no maintainer sets: all that varies but caches, policy and seed."""
-    names = varying(results)
-    return [name for name in names if name not in {"seed", *choices_in(names)}]
+    return parameters_in(varying(results), but=["seed", *CHOICE_NAMES])
 
 
 def thinned(results: pl.LazyFrame, values: Varying) -> tuple[pl.LazyFrame, dict[str, list[Any]]]:
@@ -70,35 +64,33 @@ def filters(values: Varying, axes: Sequence[str]) -> list[str]:
 
 def fitting(make: Callable[[list[str]], pl.LazyFrame], by: Sequence[str]) -> pl.DataFrame:
     """`make(by)`, without the last of `by`, and so on, until it has at most `MAX_ROWS` rows."""
-    for kept in range(len(by), 0, -1):
+    for kept in range(len(by), -1, -1):
         rows = make(list(by[:kept])).head(MAX_ROWS + 1).collect()
         if rows.height <= MAX_ROWS:
-            return rows
-    return make([]).head(MAX_ROWS).collect()
+            break
+    return rows.head(MAX_ROWS)
+
+
+def _drops(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
+    """Mean lock drops and the page caches' floor in each group of `by`, in order."""
+    floor = FLOOR.mean().alias("floor_drops")
+    return results.group_by(by).agg(pl.col("nr_lock_drops").mean(), floor).sort(by)
 
 
 def staircase(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
     """Mean lock drops and the page caches' floor for each capacity at which one of them changes,
     and for the last one, in each group of `by`."""
-    steps = (
-        results.group_by([*by, "desc_capacity"])
-        .agg(pl.col("nr_lock_drops").mean(), FLOOR.mean().alias("floor_drops"))
-        .sort([*by, "desc_capacity"])
-    )
     group = list(by) or pl.lit(0)
     changes = pl.col("nr_lock_drops") != pl.col("nr_lock_drops").shift(1)
     last = pl.col("desc_capacity") == pl.col("desc_capacity").max()
+    steps = _drops(results, [*by, "desc_capacity"])
     return steps.filter((changes.fill_null(True) | last).over(group))
 
 
 def heat(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
     """Lock drops, and `times_floor`: how often those of the page caches alone, for each cell."""
-    return (
-        results.group_by(by)
-        .agg(pl.col("nr_lock_drops").mean(), FLOOR.mean().alias("floor_drops"))
-        .with_columns((pl.col("nr_lock_drops") / pl.col("floor_drops")).alias("times_floor"))
-        .sort(by)
-    )
+    times = pl.col("nr_lock_drops") / pl.col("floor_drops")
+    return _drops(results, by).with_columns(times.alias("times_floor"))
 
 
 def trade(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
@@ -106,21 +98,17 @@ def trade(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
 
     Of those that differ only in the capacity and cost the same lock drops, the cheapest stands.
     """
-    rows = alternatives(results, by=by)
-    columns = rows.collect_schema().names()
-    options = choices_in(columns)
-    front = pareto_front(rows, by).select(*by, *options, pl.lit(True).alias("on_front"))
+    options = choices_in(results.collect_schema().names(), but=by)
     same = [*by, *(c for c in options if c != "desc_capacity"), "nr_lock_drops"]
     return (
-        rows.join(front, on=[*by, *(c for c in options if c not in by)], how="left")
-        .with_columns(pl.col("on_front").fill_null(False))
-        .sort("standing_bytes")
+        alternatives(results, by=by)
+        .with_columns(on_front(PARETO, by).alias("on_front"))
+        .sort("standing_bytes", *options)
         .unique(same, keep="first", maintain_order=True)
         .with_columns((pl.col("standing_bytes") / 1024).alias("standing_kib"))
-        .select(*by, *(c for c in options if c not in by), "nr_lock_drops", "standing_kib",
-                "hold_ns_p99", "on_front")
-        .sort([*by, "standing_kib"])
-    )  # fmt: skip
+        .select(*by, *options, "nr_lock_drops", "standing_kib", "hold_ns_p99", "on_front")
+        .sort(*by, "standing_kib", *options)
+    )
 
 
 def holds(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:

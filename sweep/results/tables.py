@@ -2,11 +2,10 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from io import BytesIO
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import polars as pl
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -15,6 +14,9 @@ from rich.text import Text
 
 from sweep.results.columns import Format, unit
 from sweep.terminal import clean
+
+if TYPE_CHECKING:
+    import polars as pl
 
 WIDE: Final = 400
 """Columns of text when nobody's terminal limits them."""
@@ -35,7 +37,7 @@ def say(*lines: str) -> None:
         console().print(Text("\n".join(clean(part) for part in line.split("\n"))))
 
 
-def write(frame: pl.DataFrame, form: Format, title: str = "", limit: int = 40) -> None:
+def write(frame: "pl.DataFrame", form: Format, title: str = "", limit: int = 40) -> None:
     """Write `frame` to standard output.
 
     `title` and `limit`, the most rows shown (0: all), are for the table only; the other formats
@@ -57,8 +59,10 @@ def write(frame: pl.DataFrame, form: Format, title: str = "", limit: int = 40) -
     sys.stdout.buffer.write(data)
 
 
-def encode(frame: pl.DataFrame, form: Format) -> bytes:
+def encode(frame: "pl.DataFrame", form: Format) -> bytes:
     """`frame` as csv, json (a list of objects, one a row) or Parquet."""
+    import polars as pl
+
     out = BytesIO()
     if form is Format.csv:
         frame.write_csv(out)
@@ -71,7 +75,7 @@ def encode(frame: pl.DataFrame, form: Format) -> bytes:
     return out.getvalue()
 
 
-def _print(frame: pl.DataFrame, title: str) -> None:
+def _print(frame: "pl.DataFrame", title: str) -> None:
     """On a narrow terminal words are folded, but no number ever is: then lines are longer."""
     screen = console()
     table = Table(
@@ -80,7 +84,8 @@ def _print(frame: pl.DataFrame, title: str) -> None:
     units = "\n" if any(unit(name) for name in frame.columns) else ""
     heads = [(_broken(clean(name)) + units, unit(name)) for name in frame.columns]
     columns = [[cell(value) for value in column] for column in frame]
-    widths = _widths(["".join(head) for head in heads], columns, screen.width - 2 * len(heads) - 1)
+    spans = [_span("".join(head), cells) for head, cells in zip(heads, columns, strict=True)]
+    widths = _widths(spans, screen.width - 2 * len(heads) - 1)
     for head, dtype, width in zip(heads, frame.dtypes, widths, strict=True):
         justify: Any = "right" if dtype.is_numeric() else "left"
         text = Text(head[0], style="bold").append(head[1], style="dim")
@@ -91,18 +96,18 @@ def _print(frame: pl.DataFrame, title: str) -> None:
     screen.print(table)
 
 
-def _widths(heads: list[str], columns: list[list[str]], room: int) -> list[int]:
-    """Letters of each column: what it needs if there is room, but never less than its words."""
-    pairs = list(zip(heads, columns, strict=True))
-    most = [max(map(cell_len, [*head.split("\n"), *cells])) for head, cells in pairs]
-    words = [[word for text in cells for word in text.split()] for cells in columns]
-    least = [
-        max(map(cell_len, [*head.split("\n"), *(w for w in found if cell_len(w) <= NAME)]))
-        for head, found in zip(heads, words, strict=True)
-    ]
-    spare, wanted = max(0, room - sum(least)), max(1, sum(most) - sum(least))
-    share = min(1.0, spare / wanted)
-    return [low + int(share * (high - low)) for low, high in zip(least, most, strict=True)]
+def _span(head: str, cells: list[str]) -> tuple[int, int]:
+    """Letters that a column takes at least, so that no word is cut, and at most."""
+    lines = head.split("\n")
+    words = [word for text in cells for word in text.split() if cell_len(word) <= NAME]
+    return max(map(cell_len, [*lines, *words])), max(map(cell_len, [*lines, *cells]))
+
+
+def _widths(spans: list[tuple[int, int]], room: int) -> list[int]:
+    """Letters of each column: the most if there is room for all, but never less than the least."""
+    least, most = sum(low for low, _ in spans), sum(high for _, high in spans)
+    share = min(1.0, max(0, room - least) / max(1, most - least))
+    return [low + int(share * (high - low)) for low, high in spans]
 
 
 def _broken(name: str) -> str:
@@ -126,6 +131,13 @@ def cell(value: Any) -> str:
     return clean(str(value))
 
 
+def named(values: Mapping[str, Any]) -> str:
+    """Those of `values` that are known: desc_capacity 553, policy kernel."""
+    return ", ".join(f"{name} {cell(v)}" for name, v in values.items() if v is not None)
+
+
 def positional(value: float) -> str:
     """Four significant digits, never an exponent: 0.00001, 0.0125, 819.2."""
+    import numpy as np
+
     return np.format_float_positional(value, precision=4, fractional=False, trim="-")

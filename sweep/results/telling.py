@@ -10,7 +10,7 @@ from sweep.results import about
 from sweep.results.answers import ANSWERS, answer
 from sweep.results.columns import Format
 from sweep.results.runs import Run, open_run
-from sweep.results.tables import cell, say, write
+from sweep.results.tables import named, say, write
 from sweep.terminal import clean
 
 BOUNDS_IN_WORDS: Final = (
@@ -49,9 +49,9 @@ def without_constants(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """The columns that vary, and in words what does not and what the bounds are."""
     if rows.height < 2:
         return rows, []
-    same = [c for c in rows.columns if rows[c].n_unique() == 1 and c != "enough"]
-    known = (f"{c} {cell(rows[c][0])}" for c in same if rows[c][0] is not None)
-    notes = [f"The same in every row: {text}." for text in [", ".join(known)] if text]
+    same = {c: rows[c][0] for c in rows.columns if rows[c].n_unique() == 1 and c != "enough"}
+    known = named(same)
+    notes = [f"The same in every row: {known}."] if known else []
     shown = rows.drop(same)
     return shown, [*notes, *([BOUNDS_IN_WORDS] if "optimum_drops" in shown.columns else [])]
 

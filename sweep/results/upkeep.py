@@ -6,6 +6,7 @@ import typer
 
 from sweep.results.cli import FAILED, Folder, Form, Rows, RunName, app, find
 from sweep.results.columns import Format
+from sweep.results.tables import say, write
 
 
 @app.command(epilog="Example:  sweep-results status seed_question --format json")
@@ -18,7 +19,6 @@ def status(run: RunName, results_dir: Folder = "results", form: Form = Format.ta
 
     from sweep.results.runs import find as find_run
     from sweep.results.status import status as read_status
-    from sweep.results.tables import write
 
     facts = read_status(find_run(results_dir, run).store)
     if form is Format.table:
@@ -46,7 +46,6 @@ def verify(
     Reads every row, compares parameters with the plan, checksums with what was written, and
     computes random points again.
     """
-    from sweep.results.tables import say
     from sweep.results.verify import verify as problems_of
 
     found = find(results_dir, run)
@@ -66,8 +65,7 @@ def compact(
 ) -> None:
     """Rewrite a finished run as few large files, sorted by the axis that people filter most."""
     from sweep.results.compact import compact as rewrite
-    from sweep.results.compact import describe
-    from sweep.results.tables import say
 
     found = find(results_dir, run)
-    say(f"{found.name}: {describe(rewrite(found.store, by))}")
+    made = rewrite(found.store, by)
+    say(f"{found.name}: {len(made['files'])} files, sorted by {made['by']}")

@@ -45,8 +45,7 @@ def verify(
     work = Work(plan, store, outcomes or Engine(plan.engine, _recordings(store, plan)))
     chosen = np.random.default_rng(seed).integers(0, plan.points, min(sample, plan.points))
     compacted = store.compacted()
-    check = _compacted(work, compacted, chosen) if compacted else _shards(work, chosen)
-    yield from check
+    yield from _compacted(work, compacted, chosen) if compacted else _shards(work, chosen)
 
 
 def _recordings(store: Store, plan: Plan) -> dict[str, str]:
@@ -80,8 +79,7 @@ def _shards(work: Work, chosen: Any) -> Iterator[str]:
             failures += manifest.failures
     if sum(n.endswith(".parquet") and not n.startswith((STAGED, TABLE)) for n in files) != expected:
         yield "there are Parquet files that are no shards of this run"
-    found = {"rows": rows, "failures": failures, "checksum": total}
-    yield from _done(store, found)
+    yield from _done(store, {"rows": rows, "failures": failures, "checksum": total})
 
 
 def _done(store: Store, found: dict[str, Any]) -> Iterator[str]:
@@ -98,9 +96,7 @@ def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest |
     try:
         manifest = work.store.check(name, work.plan, shard)
         rows = work.store.read_rows(name)
-    except (TornError, RefusedError) as error:
-        return None, [f"{name}: {error}"]
-    except UNREADABLE as error:
+    except (*UNREADABLE, TornError, RefusedError) as error:
         return None, [f"{name}: {str(error).splitlines()[0]}"]
     problems = list(_rows(work.grid, rows, shard))
     if checksum(rows) != manifest.checksum:
@@ -108,7 +104,8 @@ def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest |
     if len(rows) - rows.column("error").null_count != manifest.failures:
         problems.append("the number of error rows is not the one that was written")
     mine = np.unique(chosen[(chosen >= shard.first) & (chosen < shard.last)])
-    problems += [p for point in mine for p in _again(work, rows, int(point), shard.first)]
+    for point in mine.tolist():
+        problems += _again(work, point, rows.slice(point - shard.first, 1))
     return manifest, [f"{name}: {problem}" for problem in problems]
 
 
@@ -118,16 +115,21 @@ def _rows(grid: Grid, rows: pa.Table, shard: Shard) -> Iterator[str]:
     if not np.array_equal(points, np.arange(shard.first, shard.last)):
         yield "its points are not each there once and in order"
         return
-    wanted = grid.columns(*shard)
+    yield from _parameters(grid, rows, shard)
+
+
+def _parameters(grid: Grid, rows: pa.Table, within: Shard) -> Iterator[str]:
+    """Whether rows of points `within` a range, all or some, have the parameters of the grid."""
+    wanted = grid.columns(*within)
+    at = rows.column("point").to_numpy() - within.first
     for p in PARAMETERS:
         found = rows.column(p.name).to_numpy()
-        if not np.array_equal(found.astype(wanted[p.name].dtype), wanted[p.name]):
+        if not np.array_equal(found.astype(wanted[p.name].dtype), wanted[p.name][at]):
             yield f"column {p.name} differs from the plan's grid"
 
 
-def _again(work: Work, rows: pa.Table, point: int, first: int) -> Iterator[str]:
-    """Compute one point again and compare every column, bit for bit."""
-    kept = rows.slice(point - first, 1)
+def _again(work: Work, point: int, kept: pa.Table) -> Iterator[str]:
+    """Compute one point again and compare it, bit for bit, with the row that was `kept`."""
     if str(kept.column("error")[0]).startswith(_LOST):
         return
     new = work.rows(point, point + 1)
@@ -168,15 +170,9 @@ def _scattered(work: Work, rows: pa.Table, chosen: Any) -> Iterator[str]:
     """Rows in point order, with gaps, against the plan's grid and the engine."""
     points = rows.column("point").to_numpy()
     for first in range(0, work.plan.points, _WINDOW):
-        low, high = np.searchsorted(points, (first, first + _WINDOW))
-        if low == high:
-            continue
-        at = points[low:high] - first
-        wanted = work.grid.columns(first, min(first + _WINDOW, work.plan.points))
-        for p in PARAMETERS:
-            found = rows.column(p.name).slice(low, high - low).to_numpy()
-            if not np.array_equal(found.astype(wanted[p.name].dtype), wanted[p.name][at]):
-                yield f"column {p.name} differs from the plan's grid"
-    for point in np.intersect1d(points, chosen):
-        row = int(np.searchsorted(points, point))
-        yield from _again(work, rows.slice(row, 1), int(point), int(point))
+        window = Shard(first, min(first + _WINDOW, work.plan.points))
+        low, high = np.searchsorted(points, window)
+        if low < high:
+            yield from _parameters(work.grid, rows.slice(low, high - low), window)
+    for point in np.intersect1d(points, chosen).tolist():
+        yield from _again(work, point, rows.slice(int(np.searchsorted(points, point)), 1))

@@ -1,23 +1,17 @@
 """`sweep-results`: best, compare, explain, report."""
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.results.cli import (
-    FAILED,
-    Folder,
-    Form,
-    Rows,
-    RunName,
-    app,
-    find,
-    known,
-    listed,
-    write_one,
-)
+from sweep.results.cli import FAILED, Folder, Form, Rows, RunName, app, find, hint
 from sweep.results.columns import OUTCOME_NAMES, PARAMETER_NAMES, Format, parameters_in
+from sweep.results.tables import named, say, write
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Table = Annotated[
     str, typer.Option("--table", help="Only this one of the tables; the first, if not printed.")
@@ -61,14 +55,13 @@ def best(
     from sweep.results.mix import fleet, read_mix
     from sweep.results.runs import SCHEMA
     from sweep.results.series import groups
-    from sweep.results.tables import cell, say
 
     found = find(results_dir, run)
     rows, names = found.scan(), list(SCHEMA)
-    known([minimize], OUTCOME_NAMES, "--minimize")
+    _known([minimize], OUTCOME_NAMES, "--minimize")
     limits = [b.Limit.parse(text) for text in within or ()]
-    known([rule.column for rule in limits], names, "--within")
-    by_these = known(listed(by), names, "--by") or groups(rows)
+    _known([rule.column for rule in limits], names, "--within")
+    by_these = _known(_words(by), names, "--by") or groups(rows)
     if weights:
         by_these, options = [], fleet(rows, read_mix(weights, rows), minimize, limits)
     else:
@@ -82,14 +75,13 @@ def best(
     }
     frames = {name: frame.collect() for name, frame in tables.items()}
     if form is not Format.table:
-        return write_one(frames, table, form, limit)
+        return _write_one(frames, table, form, limit)
     same = b.same_everywhere(frames["alternatives"])
     shown = {name: frame.drop(same, strict=False) for name, frame in frames.items()}
-    write_one(shown, table, form, limit)
+    _write_one(shown, table, form, limit)
     if nr_without := frames["recommended"][minimize].null_count():
         say(f"Nothing keeps every limit in {nr_without} groups: their rows are empty.")
-    said = (f"{c} {cell(v)}" for c, v in same.items() if v is not None)
-    say("The same everywhere: " + ", ".join(said) + ".")
+    say(f"The same everywhere: {named(same)}.")
 
 
 @app.command(epilog="Example:  sweep-results compare seed_question-0123 seed_question-4567")
@@ -118,11 +110,11 @@ def compare(
     """
     from sweep.results import compare as c
 
-    known([metric], OUTCOME_NAMES, "--metric")
-    known(listed(ignore), PARAMETER_NAMES, "--ignore")
+    _known([metric], OUTCOME_NAMES, "--metric")
+    _known(_words(ignore), PARAMETER_NAMES, "--ignore")
     one, other = (find(results_dir, name).scan() for name in (a, b))
     settings = c.settings_that_differ(one, other).collect()
-    joined = c.joined(one, other, [*settings["setting"], *listed(ignore)])
+    joined = c.joined(one, other, [*settings["setting"], *_words(ignore)])
     pairs = joined.collect(engine="streaming")
     changes = c.biggest_changes(pairs.lazy(), metric)
     if metric == "nr_lock_drops":
@@ -136,7 +128,7 @@ def compare(
     if form is Format.table:
         same = set(parameters_in(pairs.columns)) - set(c.varying_in(pairs))
         frames["changes"] = frames["changes"].drop(same)
-    write_one(frames | {"settings": settings}, table, form, limit)
+    _write_one(frames | {"settings": settings}, table, form, limit)
     rows = frames["rows"]
     if rows.height != 1 or rows["side"][0] != c.SIDES[0] or rows["changed_rows"][0]:
         raise typer.Exit(FAILED)
@@ -157,7 +149,6 @@ def explain(
     Levels are objects in the caches afterwards.
     """
     from sweep.results.explain import replayed, sentence
-    from sweep.results.tables import say, write
 
     found = find(results_dir, run)
     attempts = replayed(found, point)
@@ -185,20 +176,40 @@ def report(
     It opens without a network. Charts: staircase, heat, pareto, holds, rises.
     """
     from sweep.results.report import image, page
-    from sweep.results.tables import say
 
     found = find(results_dir, run)
-    pictures = [("png", text) for text in png or ()] + [("svg", text) for text in svg or ()]
-    if not output and not pictures:
-        output = f"{found.name}.html"
-    files = {file: image(found, chart, kind) for kind, chart, file in map(_picture, pictures)}
-    if output:
-        files[output] = page(found).encode()
+    files = {}
+    for kind, asked in (("png", png), ("svg", svg)):
+        for chart, _, file in (text.partition("=") for text in asked or ()):
+            files[file or f"{chart}.{kind}"] = image(found, chart, kind)
+    if output or not files:
+        files[output or f"{found.name}.html"] = page(found).encode()
     for file, data in files.items():
         Path(file).write_bytes(data)
         say(f"{file}: {len(data) / 1e6:.1f} MB")
 
 
-def _picture(asked: tuple[str, str]) -> tuple[str, str, str]:
-    kind, (chart, _, file) = asked[0], asked[1].partition("=")
-    return kind, chart, file or f"{chart}.{kind}"
+def _known(names: Iterable[str], columns: Collection[str], option: str) -> list[str]:
+    """`names`; ValueError with the nearest column if one of them is none of `columns`."""
+    for name in (wanted := list(names)):
+        if name not in columns:
+            raise ValueError(f"{option} {name}: there is no such column.{hint(name, columns)}")
+    return wanted
+
+
+def _words(text: str) -> list[str]:
+    """The words of `a,b,c`."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _write_one(tables: "dict[str, pl.DataFrame]", chosen: str, form: Format, limit: int) -> None:
+    """Print every table, or write the chosen one (the first, if none is) in another format.
+
+    ValueError if `chosen` is no name of a table.
+    """
+    if chosen and chosen not in tables:
+        raise ValueError(f"--table {chosen}: choose one of {', '.join(tables)}.")
+    if form is not Format.table:
+        return write(tables[chosen or next(iter(tables))], form)
+    for name in [chosen] if chosen else tables:
+        write(tables[name], form, name, limit)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from core.parameters import GROUPS, PARAMETERS, Parameter
 from sweep.config import CONF, SETTINGS, notes, options
@@ -34,19 +33,12 @@ are modelled; counts are exact. Made by `make reference`; do not edit."""
 
 def columns() -> str:
     """What a run's files are, and a row for each column of its schema."""
+    said = (b"unit", b"description")
     rows = (
-        (
-            f"`{field.name}`",
-            str(field.type),
-            *(_meta(field, key) for key in ("unit", "description")),
-        )
+        (f"`{field.name}`", str(field.type), *(field.metadata[key].decode() for key in said))
         for field in schema()
     )
     return f"{_RUNS}\n\n{_table(('column', 'type', 'unit', 'meaning'), rows)}\n"
-
-
-def _meta(field: Any, key: str) -> str:
-    return str(field.metadata[key.encode()].decode())
 
 
 def reference() -> str:
@@ -80,23 +72,20 @@ def _allowed(p: Parameter) -> str:
 
 
 def _options(group: str) -> str:
-    return _table(
-        ("option", "what it is"), ((f"`{o}`", notes(group, o)[""]) for o in options(group))
-    )
+    rows = ((f"`{option}`", notes(group, option)[""]) for option in options(group))
+    return _table(("option", "what it is"), rows)
 
 
 def _experiments() -> str:
-    def row(name: str) -> tuple[str, str]:
-        return f"`{name}`", notes("experiment", name)[""].split("Question: ")[1].split(" Run: ")[0]
-
-    return _table(("experiment", "question"), map(row, options("experiment")))
+    said = ((name, notes("experiment", name)[""]) for name in options("experiment"))
+    rows = ((f"`{name}`", text.split("Question: ")[1].split(" Run: ")[0]) for name, text in said)
+    return _table(("experiment", "question"), rows)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join(
-        "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines
-    )
+    lines = (head, ("---",) * len(head), *rows)
+    escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
 
 if __name__ == "__main__":
