@@ -6,7 +6,7 @@ in arch/x86/kvm/mmu/mmu.c: rmap heads of level 3, then of level 2, each emptied 
 """
 
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -85,7 +85,7 @@ class Demand:
         made = self.giant[np.isin(self.giant, self.reuse, invert=True)]
         return self.nr_huge_sptes + SPTES_PER_PAGE * np.searchsorted(made, split) - split
 
-    @property
+    @cached_property
     def max_desc(self) -> int:
         """Most descriptors that one split takes."""
         return int(np.diff(self.desc_sum).max(initial=0))

@@ -18,7 +18,7 @@ from core.demand import Demand, demand_of, has_prefixes, prefix
 from core.geometry import full_bytes, standing_bytes
 from core.outcome import ENGINES, OUTCOMES
 from core.parameters import BY_NAME
-from core.replay import ALWAYS, EXACT, Replay, replay
+from core.replay import RULES, Replay, replay
 from core.workload import Workload
 
 Columns = Mapping[str, NDArray[Any]]
@@ -97,12 +97,8 @@ def steps(points: Columns, engine: str) -> float:
     """About how many steps the loops behind `outcomes` take for `points`, rather too many."""
     number = {name: column for name, column in points.items() if column.dtype.kind in "if"}
     deep = (number["think_ns"] + number["timeslice_ns"] + number["ratio_1g"]).any()
-    if (
-        engine != "auto"
-        or deep
-        or points["path"].any()
-        or np.isin(points["policy"], [*ALWAYS]).any()
-    ):
+    always = np.isin(points["policy"], [name for name, rule in RULES.items() if rule.always]).any()
+    if engine != "auto" or deep or always or points["path"].any():
         return float("inf")
     splits = number["memslot_gib"] * HUGE_PAGES_PER_GIB * number["nr_memslots"] * number["rounds"]
     drawn = (number["alias_ratio"] > 0) * number["alias_degree"]
@@ -196,7 +192,7 @@ def _replayed(
     """Outcomes of one workload under one policy and cost, for ascending descriptor capacities."""
     cost = Cost(**{name: group[name] for name in COST})
     args = (demand, group["policy"], group["desc_min"], capacities, group["object_capacity"], cost)
-    cached = capacities[0] if group["policy"] in EXACT else group["desc_min"]
+    cached = capacities[0] if RULES[group["policy"]].exact else group["desc_min"]
     if engine == "reference" or cost.depends_on_time or demand.max_desc > cached:
         from core.machine import machine
 

@@ -18,7 +18,7 @@ from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAG
 from core.cost import Cost
 from core.lattice import Floats, Ints, nr_offsets
 from core.renewal import Complexes, chain_of, component, refills_of
-from core.replay import Replay, rule_of
+from core.replay import RULES, Replay
 from core.workload import Workload
 
 LONGEST: Final = 1 << 20
@@ -50,7 +50,7 @@ def refusal(
     workload: Workload, policy: str, desc_min: int, desc_capacity: int, object_capacity: int
 ) -> str | None:
     """Why there is no expectation here, or None; `desc_capacity` is the largest asked for."""
-    rule, degree = rule_of(policy), workload.alias_degree
+    rule, degree = RULES[policy], workload.alias_degree
     reach = min(desc_capacity - desc_min, SPTES_PER_PAGE * degree * _pages(workload))
     rules = {
         "workload.placement must be uniform, so that pages are independent": (
@@ -124,7 +124,7 @@ def expected(
     created = round(pages * (1 + further * workload.distinct_role_ratio))
     used, objects = round(found.used), round(found.page_refills * object_capacity)
     drops = np.rint(np.column_stack([found.drops, np.zeros(capacities.size)])).astype(np.int64)
-    if rule_of(policy).always:
+    if RULES[policy].always:
         drops[:, 3] = splits - drops.sum(axis=1)
     desc_left = np.rint(np.clip(capacities - found.since, 0, capacities)).astype(np.int64)
     chunk = workload.clear_chunk or workload.nr_huge_pages

@@ -16,7 +16,7 @@ from core.cost import Cost
 from core.demand import Demand
 from core.hold import hold_quantiles
 from core.order import Ints
-from core.replay import Replay, rule_of
+from core.replay import RULES, Replay
 from core.workload import mix, stream_key
 
 STARVED_AFTER: Final = 100_000
@@ -69,7 +69,7 @@ def machine(
     vcpus = Vcpus(waiting, cost.fault_ns, cost.think_ns, preempt, key)
     for i, capacity in enumerate(capacities):
         sizes = Sizes(desc_min, capacity, object_capacity)
-        counts[i], times[i], held = _run(demand.stream, rule_of(policy), sizes, *clock, vcpus)
+        counts[i], times[i], held = _run(demand.stream, RULES[policy], sizes, *clock, vcpus)
         holds[i] = hold_quantiles(held)
     names = ("desc_allocated", "desc_used", "desc_left", "objects_allocated", "objects_left")
     return Replay(
