@@ -7,16 +7,16 @@ in arch/x86/kvm/mmu/mmu.c: rmap heads of level 3, then of level 2, each emptied 
 
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
-from core.order import FILLED, NONE, OWN, Heads, Ints, heads_of, is_own, joined, role_draws, running
+from core.order import FILLED, NONE, OWN, Heads, Ints, heads_of, joined, running
 from core.patterns import removal_order, takes_descriptor
-from core.workload import Mapping, Workload, mapping
+from core.workload import Mapping, Workload, is_own, mapping, role_draws
 
 
 class Stream(NamedTuple):
@@ -79,6 +79,19 @@ class Demand:
         passed = self.reuse - np.arange(self.reuse.size)
         return np.asarray(nth + np.searchsorted(passed, nth, "right"))
 
+    def until(self, end: int) -> "Demand":
+        """Its first `end` splits alone, as views; what is not told by splits stays as it is."""
+        taken = int(np.searchsorted(self.desc_at, end))
+        listed = {name: getattr(self, name) for name in ("reuse", "breaks", "giant", "nonleaf")}
+        return replace(
+            self,
+            nr_splits=end,
+            nr_paged=min(self.nr_paged, end),
+            desc_at=self.desc_at[:taken],
+            desc_sum=self.desc_sum[: taken + 1],
+            **{name: each[: np.searchsorted(each, end)] for name, each in listed.items()},
+        )
+
     def unsplit_after(self, split: Ints) -> Ints:
         """Huge SPTEs that are left if the first round ends before `split`: each shadow page of a 1G
         SPTE has made 512 of 2M, and each split has taken one."""
@@ -130,19 +143,8 @@ def prefix(demand: Demand, drawn: Workload, size: int) -> Demand | None:
     slot = mapping(drawn, 0)
     kept = int(np.searchsorted(slot.aliased, size))
     slot = replace(slot, size=size, aliased=slot.aliased[:kept], lengths=slot.lengths[:kept])
-    splits = size + kept * (drawn.alias_degree - 1)
-    taken = int(np.searchsorted(demand.desc_at, splits))
-    found = replace(
-        demand,
-        nr_splits=splits,
-        nr_paged=splits,
-        reuse=demand.reuse[: np.searchsorted(demand.reuse, splits)],
-        desc_at=demand.desc_at[:taken],
-        desc_sum=demand.desc_sum[: taken + 1],
-        breaks=demand.breaks[: np.searchsorted(demand.breaks, splits)],
-        nr_huge_sptes=_huge_sptes(slot),
-        nr_walked=size,
-    )
+    splits = demand.until(size + kept * (drawn.alias_degree - 1))
+    found = replace(splits, nr_huge_sptes=_huge_sptes(slot), nr_walked=size)
     return found if found.nr_created < _budget(smaller, [slot]) else None
 
 
@@ -184,16 +186,8 @@ def _out_of_pages(workload: Workload, demand: Demand, heads: Heads, budget: int)
     whole = int((heads.split_of(heads.giants) >= end).sum())
     giants_left = int((heads.split_of(heads.giants + 1) > end).sum())
     left = heads.count - heads.done_before(end) - HUGE_PAGES_PER_GIB * whole
-    taken = int(np.searchsorted(demand.desc_at, end))
     return replace(
-        demand,
-        nr_splits=end,
-        nr_paged=end,
-        reuse=demand.reuse[: np.searchsorted(demand.reuse, end)],
-        desc_at=demand.desc_at[:taken],
-        desc_sum=demand.desc_sum[: taken + 1],
-        breaks=demand.breaks[: np.searchsorted(demand.breaks, end)],
-        giant=demand.giant[: np.searchsorted(demand.giant, end)],
+        demand.until(end),
         nr_enospc=_refusals(workload, left, giants_left),
         nr_unsplit=int(demand.unsplit_after(np.array(end))),
     )
@@ -213,16 +207,17 @@ def _followed_by(first: Demand, later: Demand, times: int) -> Demand:
     starts = first.nr_splits + later.nr_splits * np.arange(times)
     desc = np.concatenate([np.diff(first.desc_sum), *[np.diff(later.desc_sum)] * times])
     breaks = [first.breaks, *(np.append(start, later.breaks + start) for start in starts)]
+    listed: dict[str, Any] = {
+        name: np.concatenate([getattr(first, name), *(getattr(later, name) + s for s in starts)])
+        for name in ("reuse", "desc_at", "giant", "nonleaf")
+    }
     return replace(
         first,
         nr_splits=first.nr_splits + later.nr_splits * times,
-        reuse=np.concatenate([first.reuse, *(later.reuse + start for start in starts)]),
-        desc_at=np.concatenate([first.desc_at, *(later.desc_at + start for start in starts)]),
         desc_sum=running(desc),
         breaks=np.concatenate(breaks),
-        giant=np.concatenate([first.giant, *(later.giant + start for start in starts)]),
         nr_walked=first.nr_walked * (times + 1),
-        nonleaf=np.concatenate([later.nonleaf + start for start in starts]),
+        **listed,
     )
 
 

@@ -116,6 +116,18 @@ def drawn(
     return np.asarray(found[:count])
 
 
+def role_draws(workload: Workload) -> tuple[np.uint64, np.uint64]:
+    """Key and limit of the draws that decide which aliases have a role of their own."""
+    key = np.uint64(stream_key(np.uint64(workload.seed), ROLE))
+    return key, threshold(workload.distinct_role_ratio)
+
+
+@inlined
+def is_own(key, page, alias, limit):  # type: ignore[no-untyped-def]
+    """Does this alias draw a role of its own? Alias 0 never does, the others share its role."""
+    return alias > 0 and mix(key + np.uint64(page) * np.uint64(1024) + np.uint64(alias)) < limit
+
+
 @dataclass(frozen=True)
 class Mapping:
     """How one memslot is mapped. Pages are in 2 MiB units, counted from the memslot's start."""
