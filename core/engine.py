@@ -39,6 +39,9 @@ RECORDED: Final = (
 
 _SAME_NAME: Final = tuple(f.name for f in fields(Workload) if f.name in FAMILY)
 
+_cached_demand = lru_cache(maxsize=4)(demand_of)
+"""Neighbouring shards often share a workload; a few are worth keeping."""
+
 COST: Final = tuple(field.name for field in fields(Cost))
 
 GROUP: Final = ("policy", "desc_min", "object_capacity", "preempt_on_contention", *COST)
@@ -164,10 +167,9 @@ def _cached_recording(
     text: str, name: str, kernel: str, ext: int, distinct_role_ratio: float, seed: int
 ) -> Demand:
     from core.recording.workload import recorded_demand, recorded_scenario
-    from core.scenario import walk
 
     scenario, _ = recorded_scenario(text, name, kernel, ext, distinct_role_ratio, seed)
-    return recorded_demand(walk.demand_of(scenario, kernel))
+    return recorded_demand(scenario, kernel)
 
 
 def workload_of(values: Mapping[str, Any]) -> Workload:
@@ -178,12 +180,6 @@ def workload_of(values: Mapping[str, Any]) -> Workload:
         clear_chunk=round(chunk * HUGE_PAGES_PER_GIB),
         **{name: values[name] for name in _SAME_NAME},
     )
-
-
-@lru_cache(maxsize=4)
-def _cached_demand(workload: Workload) -> Demand:
-    """Neighbouring shards often share a workload; a few are worth keeping."""
-    return demand_of(workload)
 
 
 def _replayed(

@@ -78,12 +78,7 @@ class Sptes(NamedTuple):
     direct: NDArray[np.int64]
 
 
-def expand(read: Reader, given: Mapping[str, Any], base: int, npages: int) -> Sptes:
-    """The operations of `mappings`, `runs` and `lists`, in that order. Raises ScenarioError."""
-    return _Expander(read, base, npages).expand(given)
-
-
-class _Expander:
+class Expander:
     """Turns `mappings`, `runs` and `lists` into one array of operations."""
 
     def __init__(self, read: Reader, base: int, npages: int) -> None:
@@ -92,6 +87,7 @@ class _Expander:
         self.rows = 0
 
     def expand(self, given: Mapping[str, Any]) -> Sptes:
+        """The operations of a scenario, in that order. Raises ScenarioError."""
         one = {"mappings": self.mappings, "runs": self.runs, "lists": self.lists}
         for field, add in one.items():
             for element in self.read.sequence(field, given.get(field, []), 0, MAX_SPTES):
@@ -112,8 +108,8 @@ class _Expander:
         if zap and (one["zap"] != 1 or type(one["zap"]) is not int or "access" in one):
             raise self.read.refuse(f"{field}.zap", one["zap"], "must be 1, without an access")
         gfn = self.read.integer(f"{field}.gfn", one.get("gfn"), 0, MAX_GFN)
-        alias = [0 if zap else one.get("access"), *(one.get(f, 0) for f in ("rb", "direct"))]
-        alias.insert(1, one.get("sp"))
+        access = 0 if zap else one.get("access")
+        alias = [access, one.get("sp"), one.get("rb", 0), one.get("direct", 0)]
         level = self.level(field, one.get("level"))
         self.add(field, np.array([gfn]), level, [self.alias(field, alias, level, int(not zap))])
 

@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass
-class Demand:
+class Splits:
     """The splits of a scenario in walk order, and what the walk met. No cache size matters here.
 
     `counts` is int64 of shape (n, 6), columns as in `pages.COLUMNS`; `level` int64 (n,).
@@ -83,25 +83,28 @@ class _Walk:
         pattern = np.concatenate((numbers[plain[1]], np.full(len(special), -1)))
         order = np.argsort(index)
         heads = _Level(index[order], pattern[order], np.zeros_like(index), np.zeros_like(index))
-        self.refresh(heads, slice(None), level, known=np.flatnonzero(heads.pattern >= 0))
+        self.measure(heads, np.flatnonzero(heads.pattern >= 0))
         return heads
 
-    def refresh(self, heads: _Level, part: slice, level: int, known: Ints | None = None) -> None:
+    def meet(self, heads: _Level, part: slice, level: int) -> None:
         """Look up the patterns of the heads in `part` that have none yet."""
-        unknown = np.flatnonzero(heads.pattern[part] < 0) + (part.start or 0)
-        for at in unknown if known is None else ():
+        unknown = np.flatnonzero(heads.pattern[part] < 0) + part.start
+        for at in unknown:
             heads.pattern[at] = self.number(self.special.page(level, int(heads.index[at])))
-        touched = unknown if known is None else known
-        lengths = np.array([len(s.roles) for s in self.splits] or [0])
-        entries = np.array([sum(map(len, page.head)) for page in self.pages] or [0])
-        heads.left[touched] = lengths[heads.pattern[touched]]
-        heads.stuck[touched] = entries[heads.pattern[touched]] - heads.left[touched]
+        self.measure(heads, unknown)
+
+    def measure(self, heads: _Level, some: Ints) -> None:
+        """Count the SPTEs of `some` heads, whose patterns are known."""
+        lengths = np.array([len(s.roles) for s in self.splits], np.int64)
+        entries = np.array([sum(map(len, page.head)) for page in self.pages], np.int64)
+        heads.left[some] = lengths[heads.pattern[some]]
+        heads.stuck[some] = entries[heads.pattern[some]] - heads.left[some]
 
     def run(self, heads: _Level, level: int, first: int, last: int) -> None:
         """One level of one range: slot_handle_level_range() in mmu.c."""
         low, high = np.searchsorted(heads.index, (first, last + 1))
         part = slice(int(low), int(high))
-        self.refresh(heads, part, level)
+        self.meet(heads, part, level)
         occupied = heads.left[part] + heads.stuck[part] > 0
         first_is_one = bool(low < high and heads.index[low] == first and occupied[0])
         self.walker_checks += int(occupied.sum()) + (not first_is_one)
@@ -135,7 +138,7 @@ class _Walk:
         return done
 
 
-def demand_of(scenario: Scenario, kernel: str) -> Demand:
+def splits_of(scenario: Scenario, kernel: str) -> Splits:
     """What each split of the scenario takes, in order, for `v6_1` or `v6_12`."""
     sptes, ext = scenario.sptes, scenario.pte_list_ext
     rows = special_rows(sptes)
@@ -152,7 +155,7 @@ def demand_of(scenario: Scenario, kernel: str) -> Demand:
             walk.run(heads[level], level, first >> 9 * (level - 1), (end - 1) >> 9 * (level - 1))
     counts = np.concatenate([np.empty((0, len(COLUMNS)), np.int64), *walk.blocks])
     levels = np.concatenate([none, *walk.levels])
-    return Demand(counts, levels, walk.enospc, walk.walker_checks, walk.nr_heads_2m, start)
+    return Splits(counts, levels, walk.enospc, walk.walker_checks, walk.nr_heads_2m, start)
 
 
 def _start(sptes: Sptes, plain: Sptes, special: SpecialPages, ext: int) -> dict[str, int]:
