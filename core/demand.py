@@ -10,11 +10,11 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import NONE, Bools, Ints, running
 from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
-from core.order import FILLED, NONE, OWN, Heads, Ints, heads_of, joined, running
+from core.order import FILLED, OWN, Heads, heads_of, joined
 from core.patterns import removal_order, takes_descriptor
 from core.workload import Mapping, Workload, is_own, mapping, role_draws
 
@@ -257,7 +257,7 @@ def _further(page, lengths, mapped):  # type: ignore[no-untyped-def]
 
 
 @cache
-def _lists(degree: int, kernel: str, ext: int) -> tuple[Ints, NDArray[np.bool_]]:
+def _lists(degree: int, kernel: str, ext: int) -> tuple[Ints, Bools]:
     """Row n: the order in which a head of n SPTEs is split, padded with zeros. And for each length
     of a list whether one more entry takes a descriptor."""
     orders = np.zeros((degree + 1, degree), np.int64)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Ints, changes
 from core.constants import HUGE_PAGES_PER_GIB
 from core.cost import Cost
 from core.demand import Demand, demand_of, has_prefixes, prefix
@@ -31,7 +32,7 @@ FAMILY: Final = (
 )  # fmt: skip
 """Parameters that demand depends on, but for `memslot_gib`: a smaller memslot is a prefix."""
 
-RECORDED: Final = (
+SETTLED: Final = (
     "memslot_gib", "alias_ratio", "alias_degree", "ratio_1g", "placement",
     "caller", "rounds", "nr_memslots", "clear_chunk_gib",
 )  # fmt: skip
@@ -116,12 +117,7 @@ def _groups(points: Columns, names: Sequence[str], rows: Rows) -> Iterator[tuple
     if not varying:
         yield fixed, rows
         return
-    change = np.zeros(rows.size, bool)
-    change[0] = True
-    for name in varying:
-        column = points[name][rows]
-        change[1:] |= column[1:] != column[:-1]
-    starts = np.flatnonzero(change)
+    starts = np.flatnonzero(changes(*(points[name][rows] for name in varying)))
     runs: dict[tuple[Any, ...], list[Rows]] = {}
     for start, end in zip(starts, np.append(starts[1:], rows.size), strict=True):
         key = tuple(points[name][rows[start]].item() for name in varying)
@@ -147,7 +143,7 @@ def _demand(values: Values, largest: float, recordings: Mapping[str, str]) -> De
 
 def _recorded(values: Values, recordings: Mapping[str, str]) -> Demand:
     """Demand of a recording: its own pages and aliases, the kernel and list size asked for."""
-    path, known = values["path"], {name: BY_NAME[name] for name in RECORDED}
+    path, known = values["path"], {name: BY_NAME[name] for name in SETTLED}
     if path not in recordings:
         raise ValueError(f"workload.path={path!r}: its text was not given to the engine.")
     wrong = [f"{p.key}={values[n]!r}" for n, p in known.items() if values[n] != p.default]
@@ -183,7 +179,7 @@ def workload_of(values: Mapping[str, Any]) -> Workload:
 
 
 def _replayed(
-    demand: Demand, workload: Values, group: Values, capacities: NDArray[np.int64], engine: str
+    demand: Demand, workload: Values, group: Values, capacities: Ints, engine: str
 ) -> Values:
     """Outcomes of one workload under one policy and cost, for ascending descriptor capacities."""
     cost = Cost(**{name: group[name] for name in COST})
@@ -200,7 +196,7 @@ def _replayed(
     return columns | {"engine": name}
 
 
-def _foreseen(values: Values, group: Values, capacities: NDArray[np.int64]) -> Values:
+def _foreseen(values: Values, group: Values, capacities: Ints) -> Values:
     """Outcomes to expect, without a draw. Raises ValueError where they are not worked out."""
     from core.expected import expected, refusal
 
@@ -245,7 +241,7 @@ def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:
     }
 
 
-def _caches(found: Replay, capacity: NDArray[np.int64], group: Values, workload: Values) -> Values:
+def _caches(found: Replay, capacity: Ints, group: Values, workload: Values) -> Values:
     """Lock drops, and what became of the cached objects."""
     objects, ext = group["object_capacity"], workload["pte_list_ext"]
     desc, page, both, neither = found.drops.T

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from core.arrays import Floats, Ints
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
 from core.cost import Cost
-from core.lattice import Floats, Ints, nr_offsets
+from core.lattice import nr_offsets
 from core.renewal import Complexes, chain_of, component, refills_of
 from core.replay import RULES, Replay
 from core.workload import Workload

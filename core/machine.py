@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from core.arrays import Ints
 from core.compiled import compiled
 from core.cost import Cost
 from core.demand import Demand
 from core.hold import hold_quantiles
-from core.order import Ints
 from core.replay import RULES, Replay
 from core.workload import mix, stream_key
 

@@ -6,29 +6,16 @@ Mirrors slot_handle_level_range() as kvm_shadow_mmu_try_split_huge_pages() calls
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import NONE, Ints, running
 from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB
 from core.workload import Mapping, Workload, is_own, role_draws
 
-Ints = NDArray[np.int64]
-
-NONE: Final[Ints] = np.empty(0, np.int64)
-
 DRAWN, OWN, FILLED = 0, 1, 2
 """Kinds of heads: aliases draw their roles, all have their own, or shadow pages have children."""
-
-
-def running(values: Ints) -> Ints:
-    """(n + 1,) int64: the sum of `values` before each of them, and of all."""
-    sums = np.empty(values.size + 1, np.int64)
-    sums[0] = 0
-    np.cumsum(values, out=sums[1:])
-    return sums
 
 
 @dataclass(frozen=True)

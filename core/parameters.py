@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any, Final
 
 from core import constants as k
+from core.patterns import KERNELS
 
 Value = str | int | float | bool
 
@@ -101,7 +102,7 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     Parameter("pte_list_ext", "caches", k.PTE_LIST_EXT, "SPTEs", "SPTE pointers in one descriptor",
         low=2, high=1024, reason="A list turns into descriptors at its second entry"),
     Parameter("kernel", "kernel", "v6_12", "", "which kernel's descriptor lists",
-        choices=("v6_1", "v6_12")),
+        choices=KERNELS),
     Parameter("flush", "kernel", "f1", "",
         "when a split flushes remote TLBs under mmu_lock: f1 always, f0 and f2 only if it reuses a "
         "shadow page with a non-leaf entry",

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Floats, Ints
 from core.compiled import compiled
 from core.cost import Cost
 from core.demand import Demand
 from core.hold import first_from, hold_quantiles, hold_times
-from core.order import Ints
 
 
 class Rule(NamedTuple):
@@ -54,10 +53,10 @@ class Replay:
     """Page headers, and as many shadow pages."""
     objects_left: Ints
     nr_splits: Ints
-    held_ns: NDArray[np.float64]
-    elapsed_ns: NDArray[np.float64]
+    held_ns: Floats
+    elapsed_ns: Floats
     """From the first lock to the last unlock."""
-    holds: NDArray[np.float64]
+    holds: Floats
     """(c, 3): median, 99th percentile (nearest rank) and longest time that mmu_lock is held, ns."""
 
 

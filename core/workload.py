@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import NONE, Ints
 from core.compiled import compiled, inlined
 from core.constants import HUGE_PAGES_PER_GIB, PTE_LIST_EXT
 
@@ -98,13 +98,13 @@ def _draw(seed, stream, first, last, limit, placement, room):  # type: ignore[no
 
 def drawn(
     seed: int, stream: np.uint64, first: int, last: int, ratio: float, placement: str = "uniform"
-) -> NDArray[Any]:
+) -> Ints:
     """Page numbers in [first, last) that a share `ratio` of draws picks.
 
     Returns a sorted int64 array. O(last - first) time, memory for the pages picked alone.
     """
     if ratio <= 0:
-        return np.empty(0, np.int64)
+        return NONE
     if ratio >= 1:
         return np.arange(first, last, dtype=np.int64)
     span = last - first
@@ -135,13 +135,13 @@ class Mapping:
     first: int
     """Number of the memslot's first page over all memslots: what draws are made by."""
     size: int
-    aliased: NDArray[np.int64]
+    aliased: Ints
     """(m,) ascending: 2M-mapped pages with more than one mapping."""
-    lengths: NDArray[np.int64]
+    lengths: Ints
     """(m,): mappings of each of them."""
-    block: NDArray[np.int64]
+    block: Ints
     """(b,) ascending: first pages of the GiB that 1G SPTEs map."""
-    block_lengths: NDArray[np.int64]
+    block_lengths: Ints
     """(b,): mappings of each of these 1G pages."""
 
 

@@ -6,7 +6,8 @@ The replay is checked against it in the tests and measured against it in the ben
 import numpy as np
 from numba import njit
 
-from core.demand import Demand, Ints
+from core.arrays import Ints
+from core.demand import Demand
 from core.replay import RULES
 
 

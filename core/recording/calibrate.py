@@ -10,16 +10,14 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core import constants as k
+from core.arrays import Floats, Ints
 from core.errors import InputError
 from core.parameters import BY_NAME
 from core.recording import Recording
 from core.recording.trace import Attempt
 from core.scenario.walk import Splits
-
-Floats = NDArray[np.float64]
 
 ENOUGH: Final = 20
 """Samples that a median needs."""
@@ -82,7 +80,7 @@ def calibrate(
     return found
 
 
-def _drop_costs(found: Calibration, drops: Floats, refills: NDArray[np.int64]) -> None:
+def _drop_costs(found: Calibration, drops: Floats, refills: Ints) -> None:
     """Lock drop and allocations by least squares; the drop alone if refills hardly vary."""
     desc, header, page = (float(BY_NAME[name].default) for name in ALLOCATIONS)
     table = np.column_stack((np.ones(len(drops)), refills))

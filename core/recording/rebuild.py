@@ -137,13 +137,10 @@ def _mappings(
 
 def _without(roles: Iterable[Role], gone: Iterable[Role]) -> list[Role]:
     """`roles` less one each of those in `gone`, in order."""
-    absent = Counter(gone)
-    kept = []
-    for role in roles:
-        if absent[role]:
-            absent[role] -= 1
-        else:
-            kept.append(role)
+    kept = list(roles)
+    for role in gone:
+        if role in kept:
+            kept.remove(role)
     return kept
 
 

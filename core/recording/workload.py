@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from core.arrays import NONE, running
 from core.constants import PTE_LIST_EXT
 from core.demand import Demand
-from core.order import NONE, running
 from core.recording import shadow_recording
 from core.recording.histogram import CAVEAT, TITLE, histogram_scenario
 from core.recording.rebuild import scenario_of

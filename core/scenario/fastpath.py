@@ -7,15 +7,13 @@ the set-up of pages that are not plain.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Ints
 from core.compiled import compiled
 from core.reference import run_reference
 from core.scenario import Scenario
 from core.scenario.pages import ADDED, COLUMNS, LONGEST
 from core.scenario.walk import Splits, splits_of
-
-Ints = NDArray[np.int64]
 
 
 @compiled

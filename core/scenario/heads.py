@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Ints
 from core.constants import SPTES_PER_PAGE
 from core.scenario import Scenario
 from core.scenario.pages import FRESH, SINGLE, Children, HugePage, PageSplits, Role, fresh_page
@@ -18,10 +18,8 @@ from core.scenario.pte_list import PteList
 from core.scenario.shadow import INDEX_BITS, ShadowMmu, ShadowPage
 from core.scenario.sptes import Sptes
 
-Ints = NDArray[np.int64]
 
-
-def special_rows(sptes: Sptes) -> NDArray[np.bool_]:
+def special_rows(sptes: Sptes) -> Bools:
     """Which operations concern a page that is not plain."""
     top = sptes.level + sptes.direct
     inner = (sptes.level == 1) | (sptes.access == 0) | (sptes.direct > 0)
@@ -58,7 +56,7 @@ def _role(code: int) -> Role | None:
 class SpecialPages:
     """Huge pages with 1G pages above, 4K pages below, holes, or shadow pages already there."""
 
-    def __init__(self, scenario: Scenario, rows: NDArray[np.bool_], kernel: str) -> None:
+    def __init__(self, scenario: Scenario, rows: Bools, kernel: str) -> None:
         part = Sptes(*(column[rows] for column in scenario.sptes))
         self.mmu = ShadowMmu(replace(scenario, sptes=part), kernel)
         self.kernel, self.ext = kernel, scenario.pte_list_ext

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core import constants as k
+from core.arrays import Ints, changes
 
 MAX_SPTES: Final = 1 << 23
 MAX_GFN: Final = 1 << 40
@@ -70,12 +70,12 @@ class Sptes(NamedTuple):
     of the indirect parent, `rb` its other role bits, `direct` the direct shadow pages between.
     """
 
-    gfn: NDArray[np.int64]
-    level: NDArray[np.int64]
-    access: NDArray[np.int64]
-    sp: NDArray[np.int64]
-    rb: NDArray[np.int64]
-    direct: NDArray[np.int64]
+    gfn: Ints
+    level: Ints
+    access: Ints
+    sp: Ints
+    rb: Ints
+    direct: Ints
 
 
 class Expander:
@@ -83,7 +83,7 @@ class Expander:
 
     def __init__(self, read: Reader, base: int, npages: int) -> None:
         self.read, self.base, self.end = read, base, base + npages
-        self.blocks: list[NDArray[np.int64]] = []
+        self.blocks: list[Ints] = []
         self.rows = 0
 
     def expand(self, given: Mapping[str, Any]) -> Sptes:
@@ -153,9 +153,7 @@ class Expander:
     def outside(self) -> str:
         return f"a page lies outside the memslot [{self.base}, {self.end})"
 
-    def add(
-        self, field: str, pages: NDArray[np.int64], level: int, aliases: list[list[int]]
-    ) -> None:
+    def add(self, field: str, pages: Ints, level: int, aliases: list[list[int]]) -> None:
         size = k.PAGES_PER_LEVEL[level]
         if (wrong := pages[(pages < self.base) | (pages > self.end - size)]).size:
             raise self.read.refuse(f"{field} gfn", int(wrong[0]), self.outside())
@@ -174,12 +172,9 @@ class Expander:
 def _check_slots(read: Reader, sptes: Sptes) -> None:
     """Refuse a slot of a shadow page that would be mapped twice, and rmaps that are too long."""
     leaf = sptes.access > 0
-    order = np.lexsort((sptes.gfn, sptes.level))
-    order = order[leaf[order]]
-    starts = np.flatnonzero(_changes(sptes.gfn[order], sptes.level[order]))
-    lengths = np.diff(np.append(starts, len(order)))
-    if len(lengths) and lengths.max() > MAX_RMAP:
-        gfn = int(sptes.gfn[order[starts[lengths.argmax()]]])
+    where, lengths = np.unique((sptes.level << 41 | sptes.gfn)[leaf], return_counts=True)
+    if lengths.max(initial=0) > MAX_RMAP:
+        gfn = int(where[lengths.argmax()]) % (1 << 41)
         rule = f"at most {MAX_RMAP} SPTEs may map it at one level; this has {lengths.max()}"
         raise read.refuse("gfn", gfn, rule)
     if leaf.all() and not sptes.direct.any():
@@ -188,19 +183,10 @@ def _check_slots(read: Reader, sptes: Sptes) -> None:
         _check_one_by_one(read, sptes)
 
 
-def _changes(*columns: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where a row differs from the row before it; the first row does."""
-    changed = np.zeros(len(columns[0]), bool)
-    changed[:1] = True
-    for column in columns:
-        changed[1:] |= column[1:] != column[:-1]
-    return changed
-
-
 def _check_distinct(read: Reader, sptes: Sptes) -> None:
     key = (sptes.gfn, sptes.level, sptes.rb, sptes.sp)
     order = np.lexsort(key)
-    if (repeated := np.flatnonzero(~_changes(*(column[order] for column in key)))).size:
+    if (repeated := np.flatnonzero(~changes(*(column[order] for column in key)))).size:
         at = order[repeated[0]]
         value = {f: int(getattr(sptes, f)[at]) for f in ("gfn", "level", "sp", "rb")}
         raise read.refuse("alias", value, "the shadow page of this sp and rb maps this gfn already")

@@ -7,15 +7,13 @@ dropped, never what is split.
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core import constants as k
+from core.arrays import Ints
 from core.scenario import Scenario
 from core.scenario.heads import SpecialPages, plain_pages, special_rows
 from core.scenario.pages import COLUMNS, CREATED, DESC, HugePage, PageSplits, split_page
 from core.scenario.sptes import Sptes
-
-Ints = NDArray[np.int64]
 
 
 @dataclass
