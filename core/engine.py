@@ -208,12 +208,12 @@ def _foreseen(values: Values, group: Values, capacities: Ints) -> Values:
         rule = "workload.path must be empty, cost.think_ns and cost.timeslice_ns must be 0"
     if rule:
         raise ValueError(f"engine=expected: {rule}. engine=auto draws the workload instead.")
-    found, created = expected(workload, policy, desc_min, capacities, objects, cost)
+    found = expected(workload, policy, desc_min, capacities, objects, cost)
     progress = {
         "nr_huge_sptes": found.nr_splits,
         "nr_splits_2m": found.nr_splits,
-        "nr_sp_created": created,
-        "nr_sp_reused": found.nr_splits - created,
+        "nr_sp_created": found.nr_created,
+        "nr_sp_reused": found.nr_splits - found.nr_created,
         "nr_tlb_flushes": found.nr_splits * (cost.flush == "f1"),
     }
     columns = progress | _caches(found, capacities, group, values)
@@ -224,7 +224,6 @@ def _foreseen(values: Values, group: Values, capacities: Ints) -> Values:
 def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:
     """What happened to huge SPTEs and shadow pages."""
     done = found.nr_splits
-    created = demand.created_before(done)
     giant = np.searchsorted(demand.giant, done)
     starved = demand.unsplit_after(done)
     always = cost.flush == "f1"
@@ -233,8 +232,8 @@ def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:
         "nr_splits_1g": giant,
         "nr_splits_2m": done - giant,
         "nr_unsplit": np.where(done < demand.nr_splits, starved, demand.nr_unsplit),
-        "nr_sp_created": created,
-        "nr_sp_reused": done - created,
+        "nr_sp_created": found.nr_created,
+        "nr_sp_reused": done - found.nr_created,
         "nr_tlb_flushes": done if always else np.searchsorted(demand.nonleaf, done),
         "nr_enospc": demand.nr_enospc,
         "nr_enomem": 0,

@@ -104,8 +104,8 @@ def expected(
     capacities: Ints,
     object_capacity: int,
     cost: Cost,
-) -> tuple[Replay, int]:
-    """The replay to expect, rounded to whole objects and drops, and shadow pages made.
+) -> Replay:
+    """The replay to expect, rounded to whole objects and drops.
 
     Parameters
     ----------
@@ -133,19 +133,17 @@ def expected(
     held = float(cost.held @ (splits, created - splits, used, 0))
     same = np.ones(capacities.size, np.int64)
     away = np.column_stack((drops.sum(axis=1) + breaks, desc_left + used, objects * same))
-    replay = Replay(
+    return Replay(
         drops=drops,
         desc_allocated=desc_left + used,
         desc_used=same * used,
-        desc_left=desc_left,
         objects_allocated=same * objects,
-        objects_left=same * (objects - created),
         nr_splits=same * splits,
+        nr_created=same * created,
         held_ns=np.full(capacities.size, held),
         elapsed_ns=held + away @ cost.outside,
         holds=np.full((capacities.size, 3), np.nan),
     )
-    return replay, created
 
 
 def _pages(workload: Workload) -> int:

@@ -67,9 +67,9 @@ def _ratio(name: str, default: float, text: str) -> Parameter:
     )
 
 
-def _cost(name: str, default: float, text: str, mark: str, unit: str = "ns") -> Parameter:
+def _cost(name: str, default: float, text: str, mark: str) -> Parameter:
     reason = "Time is added up, so a cost can be zero but not negative"
-    return Parameter(name, "cost", default, unit, text, low=0, mark=mark, reason=reason, high=1e15)
+    return Parameter(name, "cost", default, "ns", text, low=0, mark=mark, reason=reason, high=1e15)
 
 
 # fmt: off

@@ -48,16 +48,26 @@ class Replay:
     """(c, 4) by cause: descriptors short, pages short, both, neither."""
     desc_allocated: Ints
     desc_used: Ints
-    desc_left: Ints
     objects_allocated: Ints
     """Page headers, and as many shadow pages."""
-    objects_left: Ints
     nr_splits: Ints
+    nr_created: Ints
+    """Splits that made a shadow page, so that they took one and its header."""
     held_ns: Floats
     elapsed_ns: Floats
     """From the first lock to the last unlock."""
     holds: Floats
     """(c, 3): median, 99th percentile (nearest rank) and longest time that mmu_lock is held, ns."""
+
+    @property
+    def desc_left(self) -> Ints:
+        """Descriptors still cached."""
+        return self.desc_allocated - self.desc_used
+
+    @property
+    def objects_left(self) -> Ints:
+        """Page headers still cached, and as many shadow pages."""
+        return self.objects_allocated - self.nr_created
 
 
 def replay(
@@ -94,17 +104,15 @@ def replay(
     desc_base, page_base = counts[:, 3], counts[:, 4]
     desc_allocated = np.where(desc_base >= 0, capacities + desc_base, 0)
     objects_allocated = np.where(page_base >= 0, object_capacity + page_base, 0)
-    used = np.full(capacities.size, demand.desc_sum[-1])
     held = np.full(capacities.size, cost.lock_held_ns(demand))
     away = (drops.sum(axis=1) + demand.breaks.size, desc_allocated, objects_allocated)
     return Replay(
         drops=drops,
         desc_allocated=desc_allocated,
-        desc_used=used,
-        desc_left=desc_allocated - used,
+        desc_used=np.full(capacities.size, demand.desc_sum[-1]),
         objects_allocated=objects_allocated,
-        objects_left=objects_allocated - demand.nr_created,
         nr_splits=np.full(capacities.size, demand.nr_splits),
+        nr_created=np.full(capacities.size, demand.nr_created),
         held_ns=held,
         elapsed_ns=held + np.column_stack(away) @ cost.outside,
         holds=holds,

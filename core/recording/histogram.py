@@ -44,11 +44,7 @@ def parse_histogram(lines: Iterable[tuple[int, str]], name: str) -> dict[int, di
 
 
 def histogram_scenario(
-    lines: Iterable[tuple[int, str]],
-    name: str,
-    distinct_role_ratio: float = 0.0,
-    seed: int = 0,
-    ext: int = k.PTE_LIST_EXT,
+    lines: Iterable[tuple[int, str]], name: str, distinct_role_ratio: float, seed: int, ext: int
 ) -> Scenario:
     """2M and 1G pages with the lists of a histogram, scattered at random.
 

@@ -7,6 +7,7 @@ need_resched() or a vCPU that waited.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -47,28 +48,26 @@ class Prediction:
 
 def predict(trace: Trace, recording: Recording, scenario: Scenario, kernel: str) -> Prediction:
     """Compare the first walk of a recording with its rebuilt `scenario` on `kernel`."""
-    seen = recording.first_round()
-    gap = min((line for line in trace.lost if line > seen[0].line), default=seen[-1].line)
-    known = (a.line <= gap and a.errno != k.ENOMEM for a in seen)
-    stop = next((i for i, comparable in enumerate(known) if not comparable), len(seen))
-    notes = [] if stop == len(seen) else [f"{len(seen) - stop} attempts are not compared"]
-    seen = seen[:stop]
+    walk = recording.first_round()
+    gap = min((line for line in trace.lost if line > walk[0].line), default=walk[-1].line)
+    seen = list(takewhile(lambda a: a.line <= gap and a.errno != k.ENOMEM, walk))
+    beyond = len(walk) - len(seen)
+    notes = [f"{beyond} attempts are not compared"] if beyond else []
     rebuilt = splits_of(scenario, kernel)
     levels = _start_levels(seen, rebuilt, scenario)
     extra, missed, refills = _replay(seen, rebuilt, scenario, *levels)
-    recorded = sum(a.errno == k.EAGAIN for a in seen)
     splits = [a for a in seen if a.errno == 0]
     difference = _structure(splits, rebuilt)
-    unmarked = [i for i in extra if _topup_seen(seen[i], scenario)]
-    for what, at in (("no lock drop was recorded", missed), ("a cache was short", unmarked)):
+    seen_short = [i for i in extra if any(cache.nobjs < cache.min for cache in seen[i].topups)]
+    for what, at in (("no lock drop was recorded", missed), ("a cache was short", seen_short)):
         if at and difference is None:
             difference = {"line": seen[at[0]].line, "what": what, "number": len(at)}
-    if len(splits) < len(rebuilt.desc) and stop == len(recording.attempts):
+    if len(splits) < len(rebuilt.desc) and len(seen) == len(recording.attempts):
         notes.append(f"ends {len(rebuilt.desc) - len(splits)} splits before the walk does")
     return Prediction(
         attempts=len(seen),
         splits=len(splits),
-        explained=recorded - len(extra),
+        explained=len(refills) - len(extra),
         extra=[seen[i].line for i in extra],
         missed=[seen[i].line for i in missed],
         levels=levels,
@@ -76,11 +75,6 @@ def predict(trace: Trace, recording: Recording, scenario: Scenario, kernel: str)
         first_difference=difference,
         notes=notes,
     )
-
-
-def _topup_seen(attempt: Attempt, scenario: Scenario) -> bool:
-    """Whether kprobes saw a cache below its minimum."""
-    return any(cache.nobjs < cache.min for cache in attempt.topups)
 
 
 def _structure(splits: Sequence[Attempt], rebuilt: Splits) -> dict[str, Any] | None:

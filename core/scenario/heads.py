@@ -59,7 +59,7 @@ class SpecialPages:
     def __init__(self, scenario: Scenario, rows: Bools, kernel: str) -> None:
         part = Sptes(*(column[rows] for column in scenario.sptes))
         self.mmu = ShadowMmu(replace(scenario, sptes=part), kernel)
-        self.kernel, self.ext = kernel, scenario.pte_list_ext
+        self.ext = scenario.pte_list_ext
         self.default: dict[int, HugePage] = {}  # of 2M pages under a split 1G page, by 1G page
         self.split_roles: dict[int, tuple[Role, ...]] = {}  # of each 1G page, in split order
 
