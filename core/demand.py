@@ -16,7 +16,7 @@ from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
 from core.order import FILLED, OWN, Heads, heads_of, joined
 from core.patterns import removal_order, takes_descriptor
-from core.workload import Mapping, Workload, is_own, mapping, role_draws
+from core.workload import Memslot, Workload, is_own, memslot_of, role_draws
 
 
 class Stream(NamedTuple):
@@ -109,7 +109,7 @@ def demand_of(workload: Workload) -> Demand:
 
     O(huge pages) time, memory for the aliased pages alone.
     """
-    slots = [mapping(workload, slot) for slot in range(workload.nr_memslots)]
+    slots = [memslot_of(workload, slot) for slot in range(workload.nr_memslots)]
     heads, demand = _round(workload, slots, filled=False)
     budget = _budget(workload, slots)
     exhausted = demand.nr_created >= budget
@@ -140,22 +140,22 @@ def prefix(demand: Demand, drawn: Workload, size: int) -> Demand | None:
     if demand.nr_enospc:
         return None
     smaller = replace(drawn, nr_huge_pages=size)
-    slot = mapping(drawn, 0)
+    slot = memslot_of(drawn, 0)
     kept = int(np.searchsorted(slot.aliased, size))
     slot = replace(slot, size=size, aliased=slot.aliased[:kept], lengths=slot.lengths[:kept])
     splits = demand.until(size + kept * (drawn.alias_degree - 1))
-    found = replace(splits, nr_huge_sptes=_huge_sptes(slot), nr_walked=size)
+    found = replace(splits, nr_huge_sptes=slot.nr_huge_sptes, nr_walked=size)
     return found if found.nr_created < _budget(smaller, [slot]) else None
 
 
-def _budget(workload: Workload, slots: list[Mapping]) -> int:
+def _budget(workload: Workload, slots: list[Memslot]) -> int:
     """Shadow pages that the splits may make before they run out."""
     pages = workload.nr_memslots * workload.nr_huge_pages * SPTES_PER_PAGE
-    used = sum(_parent_pages(slot) for slot in slots)
+    used = sum(slot.nr_parent_pages for slot in slots)
     return max_mmu_pages(pages) - MIN_FREE_MMU_PAGES - used
 
 
-def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Heads, Demand]:
+def _round(workload: Workload, slots: list[Memslot], filled: bool) -> tuple[Heads, Demand]:
     """One pass over every memslot, as if shadow pages never ran out. `filled`: `heads_of`."""
     heads = joined([heads_of(slot, workload, filled) for slot in slots])
     desc_at, desc, reuse = _splits_of(
@@ -172,7 +172,7 @@ def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Head
         desc_at=desc_at,
         desc_sum=running(desc),
         breaks=heads.split_of(heads.breaks),
-        nr_huge_sptes=sum(_huge_sptes(slot) for slot in slots),
+        nr_huge_sptes=sum(slot.nr_huge_sptes for slot in slots),
         giant=giant,
         nr_walked=workload.nr_memslots * workload.nr_huge_pages,
         nonleaf=giant if filled else NONE,
@@ -219,41 +219,6 @@ def _followed_by(first: Demand, later: Demand, times: int) -> Demand:
         nr_walked=first.nr_walked * (times + 1),
         **listed,
     )
-
-
-def _huge_sptes(slot: Mapping) -> int:
-    """1G and 2M SPTEs before the first split."""
-    lone = slot.size - HUGE_PAGES_PER_GIB * slot.block.size - slot.aliased.size
-    return lone + int(slot.lengths.sum() + slot.block_lengths.sum())
-
-
-def _parent_pages(slot: Mapping) -> int:
-    """Shadow pages in use before the first split: the tables that hold the huge SPTEs.
-
-    One of level 2 for each GiB that a group of aliases maps with 2M SPTEs, one of level 3 for each
-    512 GiB that it maps with 1G SPTEs. Upper levels are not modelled.
-    """
-    gib = -(-slot.size // HUGE_PAGES_PER_GIB) - slot.block.size
-    region = HUGE_PAGES_PER_GIB * SPTES_PER_PAGE
-    further: int = _further(slot.aliased, slot.lengths, HUGE_PAGES_PER_GIB)
-    further += _further(slot.block, slot.block_lengths, region)
-    return gib + further + np.unique(slot.block // region).size
-
-
-@compiled
-def _further(page, lengths, mapped):  # type: ignore[no-untyped-def]
-    """Tables of the second and later groups: where a table's longest head has n SPTEs, n - 1.
-
-    A table maps `mapped` pages, and `page` (h,) are those of the heads, ascending.
-    """
-    further = 0
-    table, longest = -1, 1
-    for head in range(page.size):
-        if page[head] // mapped != table:
-            further += longest - 1
-            table, longest = page[head] // mapped, 1
-        longest = max(longest, lengths[head])
-    return further + longest - 1
 
 
 @cache

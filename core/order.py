@@ -12,7 +12,7 @@ import numpy as np
 from core.arrays import NONE, Ints, running
 from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB
-from core.workload import Mapping, Workload, is_own, role_draws
+from core.workload import Memslot, Workload, is_own, role_draws
 
 DRAWN, OWN, FILLED = 0, 1, 2
 """Kinds of heads: aliases draw their roles, all have their own, or shadow pages have children."""
@@ -70,7 +70,7 @@ class Heads:
         return int(self.at[listed]) + max(beyond + 1, 0)
 
 
-def heads_of(slot: Mapping, workload: Workload, filled: bool) -> Heads:
+def heads_of(slot: Memslot, workload: Workload, filled: bool) -> Heads:
     """The rmap heads of one memslot, in walk order.
 
     `filled`: a later round, in which every shadow page exists. Those of 2M pages have lost their
@@ -93,7 +93,7 @@ def heads_of(slot: Mapping, workload: Workload, filled: bool) -> Heads:
     return Heads(walk.count, at, page + slot.first, length, kind, walk.breaks(), giants)
 
 
-def _inside(slot: Mapping, workload: Workload, filled: bool) -> tuple[Ints, Ints]:
+def _inside(slot: Memslot, workload: Workload, filled: bool) -> tuple[Ints, Ints]:
     """2M pages that several shadow pages map once their 1G page is split: (page, how many)."""
     views = _views(slot.block + slot.first, slot.block_lengths, *role_draws(workload))
     several = np.flatnonzero((views > 1) & (not filled))

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.arrays import NONE, Ints
 from core.compiled import compiled, inlined
-from core.constants import HUGE_PAGES_PER_GIB, PTE_LIST_EXT
+from core.constants import HUGE_PAGES_PER_GIB, PTE_LIST_EXT, SPTES_PER_PAGE
 
 CLUSTER: Final = 64
 """Huge pages in one cluster of `placement=clustered`: 128 MiB are aliased together, or not."""
@@ -129,7 +129,7 @@ def is_own(key, page, alias, limit):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True)
-class Mapping:
+class Memslot:
     """How one memslot is mapped. Pages are in 2 MiB units, counted from the memslot's start."""
 
     first: int
@@ -144,9 +144,44 @@ class Mapping:
     block_lengths: Ints
     """(b,): mappings of each of these 1G pages."""
 
+    @property
+    def nr_huge_sptes(self) -> int:
+        """1G and 2M SPTEs before the first split."""
+        lone = self.size - HUGE_PAGES_PER_GIB * self.block.size - self.aliased.size
+        return lone + int(self.lengths.sum() + self.block_lengths.sum())
+
+    @property
+    def nr_parent_pages(self) -> int:
+        """Shadow pages in use before the first split: the tables that hold the huge SPTEs.
+
+        One of level 2 for each GiB that a group of aliases maps with 2M SPTEs, one of level 3 for
+        each 512 GiB that it maps with 1G SPTEs. Upper levels are not modelled.
+        """
+        gib = -(-self.size // HUGE_PAGES_PER_GIB) - self.block.size
+        region = HUGE_PAGES_PER_GIB * SPTES_PER_PAGE
+        further: int = _further(self.aliased, self.lengths, HUGE_PAGES_PER_GIB)
+        further += _further(self.block, self.block_lengths, region)
+        return gib + further + np.unique(self.block // region).size
+
+
+@compiled
+def _further(page, lengths, mapped):  # type: ignore[no-untyped-def]
+    """Tables of the second and later groups: where a table's longest head has n SPTEs, n - 1.
+
+    A table maps `mapped` pages, and `page` (h,) are those of the heads, ascending.
+    """
+    further = 0
+    table, longest = -1, 1
+    for head in range(page.size):
+        if page[head] // mapped != table:
+            further += longest - 1
+            table, longest = page[head] // mapped, 1
+        longest = max(longest, lengths[head])
+    return further + longest - 1
+
 
 @lru_cache(maxsize=2)
-def mapping(workload: Workload, slot: int) -> Mapping:
+def memslot_of(workload: Workload, slot: int) -> Memslot:
     """Draw the mappings of memslot `slot`. The last ones are kept: prefixes look at them again."""
     size = workload.nr_huge_pages
     first = slot * size
@@ -161,4 +196,4 @@ def mapping(workload: Workload, slot: int) -> Mapping:
     if block.size:
         aliased = aliased[~np.isin(aliased // HUGE_PAGES_PER_GIB, block)]
     lengths = np.full(aliased.shape, workload.alias_degree)
-    return Mapping(first, size, aliased, lengths, block * HUGE_PAGES_PER_GIB, block_lengths)
+    return Memslot(first, size, aliased, lengths, block * HUGE_PAGES_PER_GIB, block_lengths)
