@@ -87,11 +87,12 @@ def outcomes(
             foreseen = engine == "expected"
             demand = None if foreseen else _demand(workload, largest, recordings or {})
             for group, part in _groups(points, GROUP, rows):
+                shared = workload | group
                 capacities, where = np.unique(points["desc_capacity"][part], return_inverse=True)
                 if demand is None:
-                    columns = _foreseen(workload, group, capacities)
+                    columns = _foreseen(shared, capacities)
                 else:
-                    columns = _replayed(demand, workload, group, capacities, engine)
+                    columns = _replayed(demand, shared, capacities, engine)
                 for name, column in columns.items():
                     table[name][part] = np.broadcast_to(column, capacities.shape)[where]
     return table
@@ -178,33 +179,32 @@ def workload_of(values: Mapping[str, Any]) -> Workload:
     )
 
 
-def _replayed(
-    demand: Demand, workload: Values, group: Values, capacities: Ints, engine: str
-) -> Values:
+def _replayed(demand: Demand, shared: Values, capacities: Ints, engine: str) -> Values:
     """Outcomes of one workload under one policy and cost, for ascending descriptor capacities."""
-    cost = Cost(**{name: group[name] for name in COST})
-    args = (demand, group["policy"], group["desc_min"], capacities, group["object_capacity"], cost)
-    cached = capacities[0] if RULES[group["policy"]].exact else group["desc_min"]
+    cost = Cost(**{name: shared[name] for name in COST})
+    policy, desc_min, objects = (shared[n] for n in ("policy", "desc_min", "object_capacity"))
+    args = (demand, policy, desc_min, capacities, objects, cost)
+    cached = capacities[0] if RULES[policy].exact else desc_min
     if engine == "reference" or cost.depends_on_time or demand.max_desc > cached:
         from core.machine import machine
 
-        name, found = "machine", machine(*args, group["preempt_on_contention"], workload["seed"])
+        name, found = "machine", machine(*args, shared["preempt_on_contention"], shared["seed"])
     else:
         name, found = "replay", replay(*args)
-    columns = _progress(demand, found, cost) | _caches(found, capacities, group, workload)
-    columns |= _times(found, demand.nr_walked * cost.walk_ns(workload["caller"]))
+    walk_ns = demand.nr_walked * cost.walk_ns(shared["caller"])
+    columns = _progress(demand, found, cost) | _spent(found, shared, capacities, walk_ns)
     return columns | {"engine": name}
 
 
-def _foreseen(values: Values, group: Values, capacities: Ints) -> Values:
+def _foreseen(shared: Values, capacities: Ints) -> Values:
     """Outcomes to expect, without a draw. Raises ValueError where they are not worked out."""
     from core.expected import expected, refusal
 
-    cost = Cost(**{name: group[name] for name in COST})
-    workload = workload_of(values)
-    policy, desc_min, objects = (group[n] for n in ("policy", "desc_min", "object_capacity"))
+    cost = Cost(**{name: shared[name] for name in COST})
+    workload = workload_of(shared)
+    policy, desc_min, objects = (shared[n] for n in ("policy", "desc_min", "object_capacity"))
     rule = refusal(workload, policy, desc_min, int(capacities[-1]), objects)
-    if values["path"] or cost.depends_on_time:
+    if shared["path"] or cost.depends_on_time:
         rule = "workload.path must be empty, cost.think_ns and cost.timeslice_ns must be 0"
     if rule:
         raise ValueError(f"engine=expected: {rule}. engine=auto draws the workload instead.")
@@ -212,17 +212,14 @@ def _foreseen(values: Values, group: Values, capacities: Ints) -> Values:
     progress = {
         "nr_huge_sptes": found.nr_splits,
         "nr_splits_2m": found.nr_splits,
-        "nr_sp_created": found.nr_created,
-        "nr_sp_reused": found.nr_splits - found.nr_created,
         "nr_tlb_flushes": found.nr_splits * (cost.flush == "f1"),
     }
-    columns = progress | _caches(found, capacities, group, values)
-    walked = workload.nr_huge_pages * workload.nr_memslots
-    return columns | _times(found, walked * cost.walk_ns(values["caller"])) | {"engine": "expected"}
+    walk_ns = workload.nr_huge_pages * workload.nr_memslots * cost.walk_ns(shared["caller"])
+    return progress | _spent(found, shared, capacities, walk_ns) | {"engine": "expected"}
 
 
 def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:
-    """What happened to huge SPTEs and shadow pages."""
+    """What happened to the huge SPTEs."""
     done = found.nr_splits
     giant = np.searchsorted(demand.giant, done)
     starved = demand.unsplit_after(done)
@@ -232,17 +229,16 @@ def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:
         "nr_splits_1g": giant,
         "nr_splits_2m": done - giant,
         "nr_unsplit": np.where(done < demand.nr_splits, starved, demand.nr_unsplit),
-        "nr_sp_created": found.nr_created,
-        "nr_sp_reused": done - found.nr_created,
         "nr_tlb_flushes": done if always else np.searchsorted(demand.nonleaf, done),
         "nr_enospc": demand.nr_enospc,
         "nr_enomem": 0,
     }
 
 
-def _caches(found: Replay, capacity: Ints, group: Values, workload: Values) -> Values:
-    """Lock drops, and what became of the cached objects."""
-    objects, ext = group["object_capacity"], workload["pte_list_ext"]
+def _spent(found: Replay, shared: Values, capacity: Ints, walk_ns: float) -> Values:
+    """Lock drops, objects and modelled times. Write-protecting what was split, `walk_ns`, comes
+    after the splits."""
+    objects, ext = shared["object_capacity"], shared["pte_list_ext"]
     desc, page, both, neither = found.drops.T
     return {
         "nr_lock_drops": found.drops.sum(axis=1),
@@ -257,17 +253,13 @@ def _caches(found: Replay, capacity: Ints, group: Values, workload: Values) -> V
         "nr_headers_left": found.objects_left,
         "nr_pages_allocated": found.objects_allocated,
         "nr_pages_left": found.objects_left,
+        "nr_sp_created": found.nr_created,
+        "nr_sp_reused": found.nr_splits - found.nr_created,
         "standing_bytes": standing_bytes(
             *(capacity, found.desc_left, found.desc_allocated > 0),
             *(objects, found.objects_left, found.objects_allocated > 0, ext),
         ),
         "full_bytes": full_bytes(capacity, objects, ext),
-    }
-
-
-def _times(found: Replay, walk_ns: float) -> Values:
-    """Modelled times; write-protecting what was split comes after the splits."""
-    return {
         "lock_held_ns": found.held_ns,
         "hold_ns_p50": found.holds[:, 0],
         "hold_ns_p99": found.holds[:, 1],
