@@ -111,7 +111,7 @@ def demand_of(workload: Workload) -> Demand:
     """
     slots = [memslot_of(workload, slot) for slot in range(workload.nr_memslots)]
     heads, demand = _round(workload, slots, filled=False)
-    budget = _budget(workload, slots)
+    budget = _budget(slots)
     exhausted = demand.nr_created >= budget
     if exhausted:
         demand = _out_of_pages(workload, demand, heads, max(budget, 0))
@@ -139,18 +139,17 @@ def prefix(demand: Demand, drawn: Workload, size: int) -> Demand | None:
     """
     if demand.nr_enospc:
         return None
-    smaller = replace(drawn, nr_huge_pages=size)
     slot = memslot_of(drawn, 0)
     kept = int(np.searchsorted(slot.aliased, size))
     slot = replace(slot, size=size, aliased=slot.aliased[:kept], lengths=slot.lengths[:kept])
     splits = demand.until(size + kept * (drawn.alias_degree - 1))
     found = replace(splits, nr_huge_sptes=slot.nr_huge_sptes, nr_walked=size)
-    return found if found.nr_created < _budget(smaller, [slot]) else None
+    return found if found.nr_created < _budget([slot]) else None
 
 
-def _budget(workload: Workload, slots: list[Memslot]) -> int:
+def _budget(slots: list[Memslot]) -> int:
     """Shadow pages that the splits may make before they run out."""
-    pages = workload.nr_memslots * workload.nr_huge_pages * SPTES_PER_PAGE
+    pages = sum(slot.size for slot in slots) * SPTES_PER_PAGE
     used = sum(slot.nr_parent_pages for slot in slots)
     return max_mmu_pages(pages) - MIN_FREE_MMU_PAGES - used
 
@@ -174,7 +173,7 @@ def _round(workload: Workload, slots: list[Memslot], filled: bool) -> tuple[Head
         breaks=heads.split_of(heads.breaks),
         nr_huge_sptes=sum(slot.nr_huge_sptes for slot in slots),
         giant=giant,
-        nr_walked=workload.nr_memslots * workload.nr_huge_pages,
+        nr_walked=workload.all_huge_pages,
         nonleaf=giant if filled else NONE,
     )
 

@@ -214,7 +214,7 @@ def _foreseen(shared: Values, capacities: Ints) -> Values:
         "nr_splits_2m": found.nr_splits,
         "nr_tlb_flushes": found.nr_splits * (cost.flush == "f1"),
     }
-    walk_ns = workload.nr_huge_pages * workload.nr_memslots * cost.walk_ns(shared["caller"])
+    walk_ns = workload.all_huge_pages * cost.walk_ns(shared["caller"])
     return progress | _spent(found, shared, capacities, walk_ns) | {"engine": "expected"}
 
 

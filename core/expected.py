@@ -52,7 +52,7 @@ def refusal(
 ) -> str | None:
     """Why there is no expectation here, or None; `desc_capacity` is the largest asked for."""
     rule, degree = RULES[policy], workload.alias_degree
-    reach = min(desc_capacity - desc_min, SPTES_PER_PAGE * degree * _pages(workload))
+    reach = min(desc_capacity - desc_min, SPTES_PER_PAGE * degree * workload.all_huge_pages)
     rules = {
         "workload.placement must be uniform, so that pages are independent": (
             workload.placement == "uniform"
@@ -85,7 +85,7 @@ def _too_deep(workload: Workload) -> str | None:
             f"workload.alias_degree={degree} with caches.pte_list_ext={ext} and roles that mix: a "
             f"page may have taken {levels} different numbers of descriptors, more than {LEVELS}"
         )
-    pages, aliased, further = _pages(workload), workload.alias_ratio, degree - 1
+    pages, aliased, further = workload.all_huge_pages, workload.alias_ratio, degree - 1
     gibs = workload.nr_memslots * ceil(workload.nr_huge_pages / HUGE_PAGES_PER_GIB)
     budget = max_mmu_pages(pages * SPTES_PER_PAGE) - MIN_FREE_MMU_PAGES - gibs * degree
     mean = aliased * further * own
@@ -119,7 +119,7 @@ def expected(
     `holds` is nan: a quantile of single holds is no mean, and not worked out.
     """
     found = expected_drops(workload, capacities - desc_min, object_capacity)
-    pages, aliased = _pages(workload), workload.alias_ratio
+    pages, aliased = workload.all_huge_pages, workload.alias_ratio
     further = aliased * (workload.alias_degree - 1)
     splits = round(pages * (1 + further))
     created = round(pages * (1 + further * workload.distinct_role_ratio))
@@ -146,16 +146,12 @@ def expected(
     )
 
 
-def _pages(workload: Workload) -> int:
-    return workload.nr_huge_pages * workload.nr_memslots
-
-
 def expected_drops(workload: Workload, limits: Ints, object_capacity: int) -> Expectation:
     """Lock drops to expect under the kernel's policy.
 
     `limits` (c,) are capacities less desc_min, ascending.
     """
-    pages = _pages(workload)
+    pages = workload.all_huge_pages
     turns = np.exp(2j * np.pi * np.arange(object_capacity) / object_capacity)
     page_refills = _page_refills(workload, turns)
     if workload.alias_ratio == 0:
@@ -176,7 +172,7 @@ def expected_drops(workload: Workload, limits: Ints, object_capacity: int) -> Ex
 
 def _page_refills(workload: Workload, turns: Complexes) -> float:
     """Expected times the page caches run dry: exact for every number of pages."""
-    pages, ratio, own = _pages(workload), workload.alias_ratio, workload.distinct_role_ratio
+    pages, ratio, own = workload.all_huge_pages, workload.alias_ratio, workload.distinct_role_ratio
     capacity, further = turns.size, workload.alias_degree - 1
     draw = 1 - own + own * turns
     step = turns * (1 - ratio + ratio * draw**further)

@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from core.arrays import Floats, Ints
+from core.arrays import Floats, Ints, first_from
 from core.compiled import compiled
 from core.cost import Cost
 from core.demand import Demand
-from core.hold import first_from, hold_quantiles, hold_times
+from core.hold import hold_quantiles, hold_times
 
 
 class Rule(NamedTuple):

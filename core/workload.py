@@ -44,6 +44,11 @@ class Workload:
     kernel: str = "v6_12"
     """Whose descriptor lists: `v6_1` or `v6_12` (`core.patterns`)."""
 
+    @property
+    def all_huge_pages(self) -> int:
+        """2 MiB pages of all memslots."""
+        return self.nr_memslots * self.nr_huge_pages
+
 
 def threshold(ratio: float) -> np.uint64:
     """The uint64 below which a hash counts as drawn; all ones means always."""

@@ -195,8 +195,9 @@ def _check_distinct(read: Reader, sptes: Sptes) -> None:
 def _check_one_by_one(read: Reader, sptes: Sptes) -> None:
     slots: dict[tuple[int, ...], int] = {}
     viewers: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
-    for gfn, level, access, sp, rb, direct in zip(*(c.tolist() for c in sptes), strict=True):
-        *links, leaf = path = _path(gfn, level, access, sp, rb, direct, slots)
+    for spte in zip(*(column.tolist() for column in sptes), strict=True):
+        gfn, level, access, sp, rb, direct = spte
+        *links, leaf = path = _path(spte, slots)
         linked = [slots.get(link, 0) for link in links]
         value = {"gfn": gfn, "level": level, "sp": sp, "rb": rb, "direct": direct}
         if not access:
@@ -212,19 +213,12 @@ def _check_one_by_one(read: Reader, sptes: Sptes) -> None:
         slots |= dict.fromkeys(links, -access) | {leaf: access}
 
 
-def _path(
-    gfn: int,
-    level: int,
-    access: int,
-    sp: int,
-    rb: int,
-    direct: int,
-    slots: dict[tuple[int, ...], int],
-) -> list[tuple[int, ...]]:
+def _path(spte: tuple[int, ...], slots: Mapping[tuple[int, ...], int]) -> list[tuple[int, ...]]:
     """Slots from the indirect parent down to the leaf. A zap follows the links that are there.
 
     A slot holds an access if it is a leaf and minus that of the direct page below if it is a link.
     """
+    gfn, level, access, sp, rb, direct = spte
     top = level + direct
     path: list[tuple[int, ...]] = [(sp, rb, top, gfn >> 9 * (top - 1))]
     linked = access or -slots.get(path[0], 0)
