@@ -16,7 +16,7 @@ import numpy as np
 from core.cost import Cost
 from core.demand import Demand, demand_of
 from core.replay import replay
-from core.workload import Workload, mapping
+from core.workload import Workload, memslot_of
 from tests.plain import plain
 
 KERNEL_SPLIT_NS = 9_700.0
@@ -60,7 +60,7 @@ def redrawn(demand: Demand, support: list[int]) -> Demand:
 
 def redraw() -> Demand:
     """Draw and count the large workload from nothing."""
-    mapping.cache_clear()
+    memslot_of.cache_clear()
     return demand_of(LARGE)
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Floats
 from core.demand import Demand
 from core.parameters import BY_NAME
 
@@ -39,7 +39,7 @@ class Cost:
         return self.flush_ns_per_vcpu * self.running_vcpus
 
     @property
-    def held(self) -> NDArray[np.float64]:
+    def held(self) -> Floats:
         """(4,) ns under mmu_lock: a split that fills a shadow page, what a split saves that only
         links one, a descriptor, the flush of a split that replaces non-leaf entries."""
         always = self.flush_ns if self.flush == "f1" else 0.0
@@ -47,7 +47,7 @@ class Cost:
         return np.array([self.split_ns + always, saved, self.desc_use_ns, self.flush_ns - always])
 
     @property
-    def outside(self) -> NDArray[np.float64]:
+    def outside(self) -> Floats:
         """(3,) ns while mmu_lock is dropped: the drop itself, allocating a descriptor, allocating a
         page header and a shadow page."""
         pair = self.header_alloc_ns + self.page_alloc_ns

@@ -6,17 +6,17 @@ in arch/x86/kvm/mmu/mmu.c: rmap heads of level 3, then of level 2, each emptied 
 """
 
 from dataclasses import dataclass, field, replace
-from functools import cache
-from typing import NamedTuple
+from functools import cache, cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import NONE, Bools, Ints, running
 from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
-from core.order import FILLED, NONE, OWN, Heads, Ints, heads_of, is_own, joined, role_draws, running
+from core.order import FILLED, OWN, Heads, heads_of, joined
 from core.patterns import removal_order, takes_descriptor
-from core.workload import Mapping, Workload, mapping
+from core.workload import Memslot, Workload, is_own, memslot_of, role_draws
 
 
 class Stream(NamedTuple):
@@ -79,13 +79,26 @@ class Demand:
         passed = self.reuse - np.arange(self.reuse.size)
         return np.asarray(nth + np.searchsorted(passed, nth, "right"))
 
+    def until(self, end: int) -> "Demand":
+        """Its first `end` splits alone, as views; what is not told by splits stays as it is."""
+        taken = int(np.searchsorted(self.desc_at, end))
+        listed = {name: getattr(self, name) for name in ("reuse", "breaks", "giant", "nonleaf")}
+        return replace(
+            self,
+            nr_splits=end,
+            nr_paged=min(self.nr_paged, end),
+            desc_at=self.desc_at[:taken],
+            desc_sum=self.desc_sum[: taken + 1],
+            **{name: each[: np.searchsorted(each, end)] for name, each in listed.items()},
+        )
+
     def unsplit_after(self, split: Ints) -> Ints:
         """Huge SPTEs that are left if the first round ends before `split`: each shadow page of a 1G
         SPTE has made 512 of 2M, and each split has taken one."""
         made = self.giant[np.isin(self.giant, self.reuse, invert=True)]
         return self.nr_huge_sptes + SPTES_PER_PAGE * np.searchsorted(made, split) - split
 
-    @property
+    @cached_property
     def max_desc(self) -> int:
         """Most descriptors that one split takes."""
         return int(np.diff(self.desc_sum).max(initial=0))
@@ -96,9 +109,9 @@ def demand_of(workload: Workload) -> Demand:
 
     O(huge pages) time, memory for the aliased pages alone.
     """
-    slots = [mapping(workload, slot) for slot in range(workload.nr_memslots)]
+    slots = [memslot_of(workload, slot) for slot in range(workload.nr_memslots)]
     heads, demand = _round(workload, slots, filled=False)
-    budget = _budget(workload, slots)
+    budget = _budget(slots)
     exhausted = demand.nr_created >= budget
     if exhausted:
         demand = _out_of_pages(workload, demand, heads, max(budget, 0))
@@ -126,34 +139,22 @@ def prefix(demand: Demand, drawn: Workload, size: int) -> Demand | None:
     """
     if demand.nr_enospc:
         return None
-    smaller = replace(drawn, nr_huge_pages=size)
-    slot = mapping(drawn, 0)
+    slot = memslot_of(drawn, 0)
     kept = int(np.searchsorted(slot.aliased, size))
     slot = replace(slot, size=size, aliased=slot.aliased[:kept], lengths=slot.lengths[:kept])
-    splits = size + kept * (drawn.alias_degree - 1)
-    taken = int(np.searchsorted(demand.desc_at, splits))
-    found = replace(
-        demand,
-        nr_splits=splits,
-        nr_paged=splits,
-        reuse=demand.reuse[: np.searchsorted(demand.reuse, splits)],
-        desc_at=demand.desc_at[:taken],
-        desc_sum=demand.desc_sum[: taken + 1],
-        breaks=demand.breaks[: np.searchsorted(demand.breaks, splits)],
-        nr_huge_sptes=_huge_sptes(slot),
-        nr_walked=size,
-    )
-    return found if found.nr_created < _budget(smaller, [slot]) else None
+    splits = demand.until(size + kept * (drawn.alias_degree - 1))
+    found = replace(splits, nr_huge_sptes=slot.nr_huge_sptes, nr_walked=size)
+    return found if found.nr_created < _budget([slot]) else None
 
 
-def _budget(workload: Workload, slots: list[Mapping]) -> int:
+def _budget(slots: list[Memslot]) -> int:
     """Shadow pages that the splits may make before they run out."""
-    pages = workload.nr_memslots * workload.nr_huge_pages * SPTES_PER_PAGE
-    used = sum(_parent_pages(slot) for slot in slots)
+    pages = sum(slot.size for slot in slots) * SPTES_PER_PAGE
+    used = sum(slot.nr_parent_pages for slot in slots)
     return max_mmu_pages(pages) - MIN_FREE_MMU_PAGES - used
 
 
-def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Heads, Demand]:
+def _round(workload: Workload, slots: list[Memslot], filled: bool) -> tuple[Heads, Demand]:
     """One pass over every memslot, as if shadow pages never ran out. `filled`: `heads_of`."""
     heads = joined([heads_of(slot, workload, filled) for slot in slots])
     desc_at, desc, reuse = _splits_of(
@@ -170,9 +171,9 @@ def _round(workload: Workload, slots: list[Mapping], filled: bool) -> tuple[Head
         desc_at=desc_at,
         desc_sum=running(desc),
         breaks=heads.split_of(heads.breaks),
-        nr_huge_sptes=sum(_huge_sptes(slot) for slot in slots),
+        nr_huge_sptes=sum(slot.nr_huge_sptes for slot in slots),
         giant=giant,
-        nr_walked=workload.nr_memslots * workload.nr_huge_pages,
+        nr_walked=workload.all_huge_pages,
         nonleaf=giant if filled else NONE,
     )
 
@@ -184,16 +185,8 @@ def _out_of_pages(workload: Workload, demand: Demand, heads: Heads, budget: int)
     whole = int((heads.split_of(heads.giants) >= end).sum())
     giants_left = int((heads.split_of(heads.giants + 1) > end).sum())
     left = heads.count - heads.done_before(end) - HUGE_PAGES_PER_GIB * whole
-    taken = int(np.searchsorted(demand.desc_at, end))
     return replace(
-        demand,
-        nr_splits=end,
-        nr_paged=end,
-        reuse=demand.reuse[: np.searchsorted(demand.reuse, end)],
-        desc_at=demand.desc_at[:taken],
-        desc_sum=demand.desc_sum[: taken + 1],
-        breaks=demand.breaks[: np.searchsorted(demand.breaks, end)],
-        giant=demand.giant[: np.searchsorted(demand.giant, end)],
+        demand.until(end),
         nr_enospc=_refusals(workload, left, giants_left),
         nr_unsplit=int(demand.unsplit_after(np.array(end))),
     )
@@ -213,56 +206,22 @@ def _followed_by(first: Demand, later: Demand, times: int) -> Demand:
     starts = first.nr_splits + later.nr_splits * np.arange(times)
     desc = np.concatenate([np.diff(first.desc_sum), *[np.diff(later.desc_sum)] * times])
     breaks = [first.breaks, *(np.append(start, later.breaks + start) for start in starts)]
+    listed: dict[str, Any] = {
+        name: np.concatenate([getattr(first, name), *(getattr(later, name) + s for s in starts)])
+        for name in ("reuse", "desc_at", "giant", "nonleaf")
+    }
     return replace(
         first,
         nr_splits=first.nr_splits + later.nr_splits * times,
-        reuse=np.concatenate([first.reuse, *(later.reuse + start for start in starts)]),
-        desc_at=np.concatenate([first.desc_at, *(later.desc_at + start for start in starts)]),
         desc_sum=running(desc),
         breaks=np.concatenate(breaks),
-        giant=np.concatenate([first.giant, *(later.giant + start for start in starts)]),
         nr_walked=first.nr_walked * (times + 1),
-        nonleaf=np.concatenate([later.nonleaf + start for start in starts]),
+        **listed,
     )
 
 
-def _huge_sptes(slot: Mapping) -> int:
-    """1G and 2M SPTEs before the first split."""
-    lone = slot.size - HUGE_PAGES_PER_GIB * slot.block.size - slot.aliased.size
-    return lone + int(slot.lengths.sum() + slot.block_lengths.sum())
-
-
-def _parent_pages(slot: Mapping) -> int:
-    """Shadow pages in use before the first split: the tables that hold the huge SPTEs.
-
-    One of level 2 for each GiB that a group of aliases maps with 2M SPTEs, one of level 3 for each
-    512 GiB that it maps with 1G SPTEs. Upper levels are not modelled.
-    """
-    gib = -(-slot.size // HUGE_PAGES_PER_GIB) - slot.block.size
-    region = HUGE_PAGES_PER_GIB * SPTES_PER_PAGE
-    further: int = _further(slot.aliased, slot.lengths, HUGE_PAGES_PER_GIB)
-    further += _further(slot.block, slot.block_lengths, region)
-    return gib + further + np.unique(slot.block // region).size
-
-
-@compiled
-def _further(page, lengths, mapped):  # type: ignore[no-untyped-def]
-    """Tables of the second and later groups: where a table's longest head has n SPTEs, n - 1.
-
-    A table maps `mapped` pages, and `page` (h,) are those of the heads, ascending.
-    """
-    further = 0
-    table, longest = -1, 1
-    for head in range(page.size):
-        if page[head] // mapped != table:
-            further += longest - 1
-            table, longest = page[head] // mapped, 1
-        longest = max(longest, lengths[head])
-    return further + longest - 1
-
-
 @cache
-def _lists(degree: int, kernel: str, ext: int) -> tuple[Ints, NDArray[np.bool_]]:
+def _lists(degree: int, kernel: str, ext: int) -> tuple[Ints, Bools]:
     """Row n: the order in which a head of n SPTEs is split, padded with zeros. And for each length
     of a list whether one more entry takes a descriptor."""
     orders = np.zeros((degree + 1, degree), np.int64)

@@ -12,13 +12,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Ints, changes
 from core.constants import HUGE_PAGES_PER_GIB
 from core.cost import Cost
 from core.demand import Demand, demand_of, has_prefixes, prefix
 from core.geometry import full_bytes, standing_bytes
 from core.outcome import ENGINES, OUTCOMES
 from core.parameters import BY_NAME
-from core.replay import ALWAYS, EXACT, Replay, replay
+from core.replay import RULES, Replay, replay
 from core.workload import Workload
 
 Columns = Mapping[str, NDArray[Any]]
@@ -31,13 +32,16 @@ FAMILY: Final = (
 )  # fmt: skip
 """Parameters that demand depends on, but for `memslot_gib`: a smaller memslot is a prefix."""
 
-RECORDED: Final = (
+SETTLED: Final = (
     "memslot_gib", "alias_ratio", "alias_degree", "ratio_1g", "placement",
     "caller", "rounds", "nr_memslots", "clear_chunk_gib",
 )  # fmt: skip
 """Parameters that a recording decides itself, or has no say in: they stay at their defaults."""
 
 _SAME_NAME: Final = tuple(f.name for f in fields(Workload) if f.name in FAMILY)
+
+_cached_demand = lru_cache(maxsize=4)(demand_of)
+"""Neighbouring shards often share a workload; a few are worth keeping."""
 
 COST: Final = tuple(field.name for field in fields(Cost))
 
@@ -83,11 +87,12 @@ def outcomes(
             foreseen = engine == "expected"
             demand = None if foreseen else _demand(workload, largest, recordings or {})
             for group, part in _groups(points, GROUP, rows):
+                shared = workload | group
                 capacities, where = np.unique(points["desc_capacity"][part], return_inverse=True)
                 if demand is None:
-                    columns = _foreseen(workload, group, capacities)
+                    columns = _foreseen(shared, capacities)
                 else:
-                    columns = _replayed(demand, workload, group, capacities, engine)
+                    columns = _replayed(demand, shared, capacities, engine)
                 for name, column in columns.items():
                     table[name][part] = np.broadcast_to(column, capacities.shape)[where]
     return table
@@ -97,12 +102,8 @@ def steps(points: Columns, engine: str) -> float:
     """About how many steps the loops behind `outcomes` take for `points`, rather too many."""
     number = {name: column for name, column in points.items() if column.dtype.kind in "if"}
     deep = (number["think_ns"] + number["timeslice_ns"] + number["ratio_1g"]).any()
-    if (
-        engine != "auto"
-        or deep
-        or points["path"].any()
-        or np.isin(points["policy"], [*ALWAYS]).any()
-    ):
+    always = np.isin(points["policy"], [name for name, rule in RULES.items() if rule.always]).any()
+    if engine != "auto" or deep or always or points["path"].any():
         return float("inf")
     splits = number["memslot_gib"] * HUGE_PAGES_PER_GIB * number["nr_memslots"] * number["rounds"]
     drawn = (number["alias_ratio"] > 0) * number["alias_degree"]
@@ -117,12 +118,7 @@ def _groups(points: Columns, names: Sequence[str], rows: Rows) -> Iterator[tuple
     if not varying:
         yield fixed, rows
         return
-    change = np.zeros(rows.size, bool)
-    change[0] = True
-    for name in varying:
-        column = points[name][rows]
-        change[1:] |= column[1:] != column[:-1]
-    starts = np.flatnonzero(change)
+    starts = np.flatnonzero(changes(*(points[name][rows] for name in varying)))
     runs: dict[tuple[Any, ...], list[Rows]] = {}
     for start, end in zip(starts, np.append(starts[1:], rows.size), strict=True):
         key = tuple(points[name][rows[start]].item() for name in varying)
@@ -148,7 +144,7 @@ def _demand(values: Values, largest: float, recordings: Mapping[str, str]) -> De
 
 def _recorded(values: Values, recordings: Mapping[str, str]) -> Demand:
     """Demand of a recording: its own pages and aliases, the kernel and list size asked for."""
-    path, known = values["path"], {name: BY_NAME[name] for name in RECORDED}
+    path, known = values["path"], {name: BY_NAME[name] for name in SETTLED}
     if path not in recordings:
         raise ValueError(f"workload.path={path!r}: its text was not given to the engine.")
     wrong = [f"{p.key}={values[n]!r}" for n, p in known.items() if values[n] != p.default]
@@ -168,10 +164,9 @@ def _cached_recording(
     text: str, name: str, kernel: str, ext: int, distinct_role_ratio: float, seed: int
 ) -> Demand:
     from core.recording.workload import recorded_demand, recorded_scenario
-    from core.scenario import walk
 
     scenario, _ = recorded_scenario(text, name, kernel, ext, distinct_role_ratio, seed)
-    return recorded_demand(walk.demand_of(scenario, kernel))
+    return recorded_demand(scenario, kernel)
 
 
 def workload_of(values: Mapping[str, Any]) -> Workload:
@@ -184,59 +179,48 @@ def workload_of(values: Mapping[str, Any]) -> Workload:
     )
 
 
-@lru_cache(maxsize=4)
-def _cached_demand(workload: Workload) -> Demand:
-    """Neighbouring shards often share a workload; a few are worth keeping."""
-    return demand_of(workload)
-
-
-def _replayed(
-    demand: Demand, workload: Values, group: Values, capacities: NDArray[np.int64], engine: str
-) -> Values:
+def _replayed(demand: Demand, shared: Values, capacities: Ints, engine: str) -> Values:
     """Outcomes of one workload under one policy and cost, for ascending descriptor capacities."""
-    cost = Cost(**{name: group[name] for name in COST})
-    args = (demand, group["policy"], group["desc_min"], capacities, group["object_capacity"], cost)
-    cached = capacities[0] if group["policy"] in EXACT else group["desc_min"]
+    cost = Cost(**{name: shared[name] for name in COST})
+    policy, desc_min, objects = (shared[n] for n in ("policy", "desc_min", "object_capacity"))
+    args = (demand, policy, desc_min, capacities, objects, cost)
+    cached = capacities[0] if RULES[policy].exact else desc_min
     if engine == "reference" or cost.depends_on_time or demand.max_desc > cached:
         from core.machine import machine
 
-        name, found = "machine", machine(*args, group["preempt_on_contention"], workload["seed"])
+        name, found = "machine", machine(*args, shared["preempt_on_contention"], shared["seed"])
     else:
         name, found = "replay", replay(*args)
-    columns = _progress(demand, found, cost) | _caches(found, capacities, group, workload)
-    columns |= _times(found, demand.nr_walked * cost.walk_ns(workload["caller"]))
+    walk_ns = demand.nr_walked * cost.walk_ns(shared["caller"])
+    columns = _progress(demand, found, cost) | _spent(found, shared, capacities, walk_ns)
     return columns | {"engine": name}
 
 
-def _foreseen(values: Values, group: Values, capacities: NDArray[np.int64]) -> Values:
+def _foreseen(shared: Values, capacities: Ints) -> Values:
     """Outcomes to expect, without a draw. Raises ValueError where they are not worked out."""
     from core.expected import expected, refusal
 
-    cost = Cost(**{name: group[name] for name in COST})
-    workload = workload_of(values)
-    policy, desc_min, objects = (group[n] for n in ("policy", "desc_min", "object_capacity"))
+    cost = Cost(**{name: shared[name] for name in COST})
+    workload = workload_of(shared)
+    policy, desc_min, objects = (shared[n] for n in ("policy", "desc_min", "object_capacity"))
     rule = refusal(workload, policy, desc_min, int(capacities[-1]), objects)
-    if values["path"] or cost.depends_on_time:
+    if shared["path"] or cost.depends_on_time:
         rule = "workload.path must be empty, cost.think_ns and cost.timeslice_ns must be 0"
     if rule:
         raise ValueError(f"engine=expected: {rule}. engine=auto draws the workload instead.")
-    found, created = expected(workload, policy, desc_min, capacities, objects, cost)
+    found = expected(workload, policy, desc_min, capacities, objects, cost)
     progress = {
         "nr_huge_sptes": found.nr_splits,
         "nr_splits_2m": found.nr_splits,
-        "nr_sp_created": created,
-        "nr_sp_reused": found.nr_splits - created,
         "nr_tlb_flushes": found.nr_splits * (cost.flush == "f1"),
     }
-    columns = progress | _caches(found, capacities, group, values)
-    walked = workload.nr_huge_pages * workload.nr_memslots
-    return columns | _times(found, walked * cost.walk_ns(values["caller"])) | {"engine": "expected"}
+    walk_ns = workload.all_huge_pages * cost.walk_ns(shared["caller"])
+    return progress | _spent(found, shared, capacities, walk_ns) | {"engine": "expected"}
 
 
 def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:
-    """What happened to huge SPTEs and shadow pages."""
+    """What happened to the huge SPTEs."""
     done = found.nr_splits
-    created = demand.created_before(done)
     giant = np.searchsorted(demand.giant, done)
     starved = demand.unsplit_after(done)
     always = cost.flush == "f1"
@@ -245,17 +229,16 @@ def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:
         "nr_splits_1g": giant,
         "nr_splits_2m": done - giant,
         "nr_unsplit": np.where(done < demand.nr_splits, starved, demand.nr_unsplit),
-        "nr_sp_created": created,
-        "nr_sp_reused": done - created,
         "nr_tlb_flushes": done if always else np.searchsorted(demand.nonleaf, done),
         "nr_enospc": demand.nr_enospc,
         "nr_enomem": 0,
     }
 
 
-def _caches(found: Replay, capacity: NDArray[np.int64], group: Values, workload: Values) -> Values:
-    """Lock drops, and what became of the cached objects."""
-    objects, ext = group["object_capacity"], workload["pte_list_ext"]
+def _spent(found: Replay, shared: Values, capacity: Ints, walk_ns: float) -> Values:
+    """Lock drops, objects and modelled times. Write-protecting what was split, `walk_ns`, comes
+    after the splits."""
+    objects, ext = shared["object_capacity"], shared["pte_list_ext"]
     desc, page, both, neither = found.drops.T
     return {
         "nr_lock_drops": found.drops.sum(axis=1),
@@ -270,17 +253,13 @@ def _caches(found: Replay, capacity: NDArray[np.int64], group: Values, workload:
         "nr_headers_left": found.objects_left,
         "nr_pages_allocated": found.objects_allocated,
         "nr_pages_left": found.objects_left,
+        "nr_sp_created": found.nr_created,
+        "nr_sp_reused": found.nr_splits - found.nr_created,
         "standing_bytes": standing_bytes(
             *(capacity, found.desc_left, found.desc_allocated > 0),
             *(objects, found.objects_left, found.objects_allocated > 0, ext),
         ),
         "full_bytes": full_bytes(capacity, objects, ext),
-    }
-
-
-def _times(found: Replay, walk_ns: float) -> Values:
-    """Modelled times; write-protecting what was split comes after the splits."""
-    return {
         "lock_held_ns": found.held_ns,
         "hold_ns_p50": found.holds[:, 0],
         "hold_ns_p99": found.holds[:, 1],

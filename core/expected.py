@@ -14,11 +14,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from core.arrays import Floats, Ints
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
 from core.cost import Cost
-from core.lattice import Floats, Ints, nr_offsets
+from core.lattice import nr_offsets
 from core.renewal import Complexes, chain_of, component, refills_of
-from core.replay import Replay, rule_of
+from core.replay import RULES, Replay
 from core.workload import Workload
 
 LONGEST: Final = 1 << 20
@@ -50,8 +51,8 @@ def refusal(
     workload: Workload, policy: str, desc_min: int, desc_capacity: int, object_capacity: int
 ) -> str | None:
     """Why there is no expectation here, or None; `desc_capacity` is the largest asked for."""
-    rule, degree = rule_of(policy), workload.alias_degree
-    reach = min(desc_capacity - desc_min, SPTES_PER_PAGE * degree * _pages(workload))
+    rule, degree = RULES[policy], workload.alias_degree
+    reach = min(desc_capacity - desc_min, SPTES_PER_PAGE * degree * workload.all_huge_pages)
     rules = {
         "workload.placement must be uniform, so that pages are independent": (
             workload.placement == "uniform"
@@ -84,7 +85,7 @@ def _too_deep(workload: Workload) -> str | None:
             f"workload.alias_degree={degree} with caches.pte_list_ext={ext} and roles that mix: a "
             f"page may have taken {levels} different numbers of descriptors, more than {LEVELS}"
         )
-    pages, aliased, further = _pages(workload), workload.alias_ratio, degree - 1
+    pages, aliased, further = workload.all_huge_pages, workload.alias_ratio, degree - 1
     gibs = workload.nr_memslots * ceil(workload.nr_huge_pages / HUGE_PAGES_PER_GIB)
     budget = max_mmu_pages(pages * SPTES_PER_PAGE) - MIN_FREE_MMU_PAGES - gibs * degree
     mean = aliased * further * own
@@ -103,8 +104,8 @@ def expected(
     capacities: Ints,
     object_capacity: int,
     cost: Cost,
-) -> tuple[Replay, int]:
-    """The replay to expect, rounded to whole objects and drops, and shadow pages made.
+) -> Replay:
+    """The replay to expect, rounded to whole objects and drops.
 
     Parameters
     ----------
@@ -118,13 +119,13 @@ def expected(
     `holds` is nan: a quantile of single holds is no mean, and not worked out.
     """
     found = expected_drops(workload, capacities - desc_min, object_capacity)
-    pages, aliased = _pages(workload), workload.alias_ratio
+    pages, aliased = workload.all_huge_pages, workload.alias_ratio
     further = aliased * (workload.alias_degree - 1)
     splits = round(pages * (1 + further))
     created = round(pages * (1 + further * workload.distinct_role_ratio))
     used, objects = round(found.used), round(found.page_refills * object_capacity)
     drops = np.rint(np.column_stack([found.drops, np.zeros(capacities.size)])).astype(np.int64)
-    if rule_of(policy).always:
+    if RULES[policy].always:
         drops[:, 3] = splits - drops.sum(axis=1)
     desc_left = np.rint(np.clip(capacities - found.since, 0, capacities)).astype(np.int64)
     chunk = workload.clear_chunk or workload.nr_huge_pages
@@ -132,23 +133,17 @@ def expected(
     held = float(cost.held @ (splits, created - splits, used, 0))
     same = np.ones(capacities.size, np.int64)
     away = np.column_stack((drops.sum(axis=1) + breaks, desc_left + used, objects * same))
-    replay = Replay(
+    return Replay(
         drops=drops,
         desc_allocated=desc_left + used,
         desc_used=same * used,
-        desc_left=desc_left,
         objects_allocated=same * objects,
-        objects_left=same * (objects - created),
         nr_splits=same * splits,
+        nr_created=same * created,
         held_ns=np.full(capacities.size, held),
         elapsed_ns=held + away @ cost.outside,
         holds=np.full((capacities.size, 3), np.nan),
     )
-    return replay, created
-
-
-def _pages(workload: Workload) -> int:
-    return workload.nr_huge_pages * workload.nr_memslots
 
 
 def expected_drops(workload: Workload, limits: Ints, object_capacity: int) -> Expectation:
@@ -156,7 +151,7 @@ def expected_drops(workload: Workload, limits: Ints, object_capacity: int) -> Ex
 
     `limits` (c,) are capacities less desc_min, ascending.
     """
-    pages = _pages(workload)
+    pages = workload.all_huge_pages
     turns = np.exp(2j * np.pi * np.arange(object_capacity) / object_capacity)
     page_refills = _page_refills(workload, turns)
     if workload.alias_ratio == 0:
@@ -177,7 +172,7 @@ def expected_drops(workload: Workload, limits: Ints, object_capacity: int) -> Ex
 
 def _page_refills(workload: Workload, turns: Complexes) -> float:
     """Expected times the page caches run dry: exact for every number of pages."""
-    pages, ratio, own = _pages(workload), workload.alias_ratio, workload.distinct_role_ratio
+    pages, ratio, own = workload.all_huge_pages, workload.alias_ratio, workload.distinct_role_ratio
     capacity, further = turns.size, workload.alias_degree - 1
     draw = 1 - own + own * turns
     step = turns * (1 - ratio + ratio * draw**further)

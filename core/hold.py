@@ -2,25 +2,8 @@
 
 import numpy as np
 
+from core.arrays import first_from
 from core.compiled import compiled
-
-
-@compiled
-def first_from(ascending, start, bound):  # type: ignore[no-untyped-def]
-    """Index of the first element from `start` on that is at least `bound`: a galloping search, so
-    a walk along many bounds costs little where they lie close and little where they lie apart."""
-    low, step = start, 1
-    while low + step <= ascending.size and ascending[low + step - 1] < bound:
-        low += step
-        step *= 2
-    high = min(low + step - 1, ascending.size)
-    while low < high:
-        middle = (low + high) // 2
-        if ascending[middle] < bound:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @compiled

@@ -11,14 +11,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Floats, Ints
 from core.constants import SPTES_PER_PAGE
 from core.patterns import removal_order, takes_descriptor
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 
 class Row(IntEnum):
@@ -84,18 +80,22 @@ class _Lattice:
             self.draws[n + 1] = self.draws[n] * own
             self.draws[n + 1, 1:] += self.draws[n, :-1] * (1 - own)
 
-    def taken(self, i: Ints, m: Ints) -> Ints:
+    def taken(self, i: Ints | int, m: Ints) -> Ints:
         """Descriptors of the children's rmaps and of parent_ptes."""
         return np.asarray(SPTES_PER_PAGE * self.took[made(i, m)] + self.took[m])
 
-    def path(self, i: Ints, m: Ints, to_i: Ints, to_m: Ints) -> Floats:
+    def reached(self, i: Ints | int, m: Ints) -> Floats:
+        """Chance to come to a point."""
+        return self.path(0, 0, i, m)
+
+    def path(self, i: Ints | int, m: Ints | int, to_i: Ints | int, to_m: Ints) -> Floats:
         """Chance to come from one point to another."""
         sure = (i <= self.first) & (self.first < to_i)
         n, k = to_i - i - sure, to_m - m - sure
         return np.where((k < 0) | (k > n), 0.0, self.draws[np.maximum(n, 0), np.maximum(k, 0)])
 
 
-def made(i: Ints, m: Ints) -> Ints:
+def made(i: Ints | int, m: Ints) -> Ints:
     """Shadow pages at a point: the shared one, and those of other roles."""
     return i - m + (m > 0)
 
@@ -104,7 +104,7 @@ def nr_offsets(degree: int, own: float, kernel: str, ext: int) -> int:
     """At least the number of `Page.offsets`, without working out the page."""
     lattice = _Lattice(degree, own, kernel, ext)
     i, m = np.tril_indices(degree + 1)
-    passed = lattice.path(np.zeros_like(i), np.zeros_like(i), i, m) > 0
+    passed = lattice.reached(i, m) > 0
     return np.unique(lattice.taken(i, m)[passed]).size
 
 
@@ -116,21 +116,21 @@ def page_of(degree: int, own: float, kernel: str, ext: int) -> Page:
     to_i, to_m = i + 1, m + shared
     before, after = lattice.taken(i, m), lattice.taken(to_i, to_m)
     step = lattice.path(i, m, to_i, to_m)
-    end, zero = np.arange(1, degree + 1), np.zeros(degree, np.int64)
+    end = np.arange(1, degree + 1)
     follow = lattice.path(to_i[:, None], to_m[:, None], i, m) * step
-    ends = lattice.path(to_i[:, None], to_m[:, None], zero + degree, end)
-    totals = lattice.taken(zero + degree, end)
+    ends = lattice.path(to_i[:, None], to_m[:, None], degree, end)
+    totals = lattice.taken(degree, end)
     return Page(
         before=before,
         after=after,
         made=made(to_i, to_m),
         creates=(shared == 0) | (m == 0),
         last=to_i == degree,
-        chance=lattice.path(np.zeros_like(i), np.zeros_like(i), i, m) * step,
+        chance=lattice.reached(i, m) * step,
         follow=follow,
         ends=ends,
-        end_chance=lattice.path(zero, zero, zero + degree, end),
-        end_made=made(zero + degree, end),
+        end_chance=lattice.reached(degree, end),
+        end_made=made(degree, end),
         totals=totals,
         levels=np.unique(np.append((totals - after[:, None])[ends > 0], 0)),
         offsets=np.unique(np.concatenate([before, after])),
@@ -144,8 +144,7 @@ def _events(lattice: _Lattice, degree: int) -> tuple[Ints, Ints, Ints]:
     i, m = (np.repeat(each, 2) for each in np.tril_indices(degree))
     shared = np.arange(i.size) % 2
     takes = lattice.taken(i + 1, m + shared) > lattice.taken(i, m)
-    passed = lattice.path(np.zeros_like(i), np.zeros_like(i), i, m) > 0
-    event = takes & passed & (lattice.path(i, m, i + 1, m + shared) > 0)
+    event = takes & (lattice.reached(i, m) > 0) & (lattice.path(i, m, i + 1, m + shared) > 0)
     return i[event], m[event], shared[event]
 
 

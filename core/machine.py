@@ -11,12 +11,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from core.arrays import Ints
 from core.compiled import compiled
 from core.cost import Cost
 from core.demand import Demand
 from core.hold import hold_quantiles
-from core.order import Ints
-from core.replay import Replay, rule_of
+from core.replay import RULES, Replay
 from core.workload import mix, stream_key
 
 STARVED_AFTER: Final = 100_000
@@ -24,14 +24,6 @@ STARVED_AFTER: Final = 100_000
 
 ARRIVALS = np.uint64(5)
 """Stream of draws for the times between two faults of a vCPU."""
-
-
-class Sizes(NamedTuple):
-    """A cache geometry, in objects."""
-
-    desc_min: int
-    desc_capacity: int
-    object_capacity: int
 
 
 class Vcpus(NamedTuple):
@@ -61,24 +53,24 @@ def machine(
     need_topup_split_caches_or_resched(), mmu.c). Nothing guarantees forward progress, so it can
     starve (`STARVED_AFTER`): then `nr_splits` is less than the demand's.
     """
-    counts = np.empty((capacities.size, 10), np.int64)
+    counts = np.empty((capacities.size, 8), np.int64)
     times, holds = np.empty((capacities.size, 2)), np.empty((capacities.size, 3))
     clock = (cost.held, cost.outside, cost.timeslice_ns)
     waiting = cost.running_vcpus if cost.think_ns > 0 else 0
     key = np.uint64(stream_key(np.uint64(seed), ARRIVALS))
     vcpus = Vcpus(waiting, cost.fault_ns, cost.think_ns, preempt, key)
     for i, capacity in enumerate(capacities):
-        sizes = Sizes(desc_min, capacity, object_capacity)
-        counts[i], times[i], held = _run(demand.stream, rule_of(policy), sizes, *clock, vcpus)
+        sizes = (desc_min, capacity, object_capacity)
+        counts[i], times[i], held = _run(demand.stream, RULES[policy], sizes, *clock, vcpus)
         holds[i] = hold_quantiles(held)
-    names = ("desc_allocated", "desc_used", "desc_left", "objects_allocated", "objects_left")
+    names = ("desc_allocated", "desc_used", "objects_allocated", "nr_splits")
     return Replay(
         drops=counts[:, :4],
-        nr_splits=counts[:, 9],
+        nr_created=demand.created_before(counts[:, 7]),
         held_ns=times[:, 0],
         elapsed_ns=times[:, 1],
         holds=holds,
-        **dict(zip(names, counts[:, 4:9].T, strict=True)),
+        **dict(zip(names, counts[:, 4:].T, strict=True)),
     )
 
 
@@ -105,11 +97,11 @@ def _serve_waiting(arrivals, now, away, vcpus, draw):  # type: ignore[no-untyped
 
 @compiled
 def _run(stream, rule, sizes, held, outside, timeslice, vcpus):  # type: ignore[no-untyped-def]  # noqa: C901
-    """Counters (10,) int64, (lock held, total) in ns, and the holds."""
+    """Counters (8,) int64, (lock held, total) in ns, and the holds."""
     desc_at, desc_sum, reuse, nonleaf, breaks, nr_paged, nr_splits = stream
     exact, together, always = rule
     desc_min, desc_capacity, object_capacity = sizes
-    counts = np.zeros(10, np.int64)
+    counts = np.zeros(8, np.int64)
     holds = np.empty(nr_splits + 1)
     nr_holds = desc = page = event = reused = flushed = split = idle = turn = draw = 0
     now = hold = lock_held = 0.0
@@ -139,7 +131,7 @@ def _run(stream, rule, sizes, held, outside, timeslice, vcpus):  # type: ignore[
                     away += (desc_capacity - desc) * outside[1]
                     desc = desc_capacity
                 if page_short or either:
-                    counts[7] += object_capacity - page
+                    counts[6] += object_capacity - page
                     away += (object_capacity - page) * outside[2]
                     page = object_capacity
                 idle += 1
@@ -169,5 +161,5 @@ def _run(stream, rule, sizes, held, outside, timeslice, vcpus):  # type: ignore[
         holds[nr_holds] = hold
         nr_holds += 1
         lock_held += hold
-    counts[6], counts[8], counts[9] = desc, page, split
+    counts[7] = split
     return counts, np.array([lock_held, now]), holds[:nr_holds]

@@ -6,29 +6,16 @@ Mirrors slot_handle_level_range() as kvm_shadow_mmu_try_split_huge_pages() calls
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.compiled import compiled, inlined
+from core.arrays import NONE, Ints, running
+from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB
-from core.workload import ROLE, Mapping, Workload, mix, stream_key, threshold
-
-Ints = NDArray[np.int64]
-
-NONE: Final[Ints] = np.empty(0, np.int64)
+from core.workload import Memslot, Workload, is_own, role_draws
 
 DRAWN, OWN, FILLED = 0, 1, 2
 """Kinds of heads: aliases draw their roles, all have their own, or shadow pages have children."""
-
-
-def running(values: Ints) -> Ints:
-    """(n + 1,) int64: the sum of `values` before each of them, and of all."""
-    sums = np.empty(values.size + 1, np.int64)
-    sums[0] = 0
-    np.cumsum(values, out=sums[1:])
-    return sums
 
 
 @dataclass(frozen=True)
@@ -83,46 +70,30 @@ class Heads:
         return int(self.at[listed]) + max(beyond + 1, 0)
 
 
-def heads_of(slot: Mapping, workload: Workload, filled: bool) -> Heads:
+def heads_of(slot: Memslot, workload: Workload, filled: bool) -> Heads:
     """The rmap heads of one memslot, in walk order.
 
     `filled`: a later round, in which every shadow page exists. Those of 2M pages have lost their
     children when dirty logging was switched off; those of 1G pages still point to the former.
     """
     walk = Walk(slot.size, slot.block, workload.clear_chunk, filled)
-    listed = np.flatnonzero((slot.block_lengths > 1) | filled)
-    inside, views = _inside(slot, workload, filled)
     giants = walk.giants()
-    parts: list[tuple[Ints, Ints, Ints, int]] = [
-        (
-            giants[listed],
-            slot.block[listed],
-            slot.block_lengths[listed],
-            FILLED if filled else DRAWN,
-        ),
-        (walk.position(slot.aliased), slot.aliased, slot.lengths, DRAWN),
-        (walk.position(inside), inside, views, OWN),
-    ]
-    parts = [part for part in parts if part[0].size] or parts[:1]
-    at = _together([at for at, *_ in parts])
-    order = np.argsort(at, kind="stable") if slot.block.size else slice(None)
-    return Heads(
-        count=walk.count,
-        at=at[order],
-        page=_together([page for _, page, *_ in parts])[order] + slot.first,
-        length=_together([length for *_, length, _ in parts])[order],
-        kind=np.repeat([kind for *_, kind in parts], [at.size for at, *_ in parts])[order],
-        breaks=walk.breaks(),
-        giants=giants,
-    )
+    at, page, length = walk.position(slot.aliased), slot.aliased, slot.lengths
+    kind = np.full(at.size, DRAWN)
+    if slot.block.size:
+        listed = np.flatnonzero((slot.block_lengths > 1) | filled)
+        inside, views = _inside(slot, workload, filled)
+        at = np.concatenate((giants[listed], at, walk.position(inside)))
+        order = np.argsort(at, kind="stable")
+        at = at[order]
+        page = np.concatenate((slot.block[listed], page, inside))[order]
+        length = np.concatenate((slot.block_lengths[listed], length, views))[order]
+        kinds = (FILLED if filled else DRAWN, DRAWN, OWN)
+        kind = np.repeat(kinds, (listed.size, slot.aliased.size, inside.size))[order]
+    return Heads(walk.count, at, page + slot.first, length, kind, walk.breaks(), giants)
 
 
-def _together(parts: list[Ints]) -> Ints:
-    """`parts` one after the other; one alone is not copied."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _inside(slot: Mapping, workload: Workload, filled: bool) -> tuple[Ints, Ints]:
+def _inside(slot: Memslot, workload: Workload, filled: bool) -> tuple[Ints, Ints]:
     """2M pages that several shadow pages map once their 1G page is split: (page, how many)."""
     views = _views(slot.block + slot.first, slot.block_lengths, *role_draws(workload))
     several = np.flatnonzero((views > 1) & (not filled))
@@ -191,18 +162,6 @@ def joined(slots: list[Heads]) -> Heads:
         breaks=np.sort(np.concatenate([start[1:-1], *(h.breaks + by for h, by in shifted)])),
         giants=np.concatenate([heads.giants + by for heads, by in shifted]),
     )
-
-
-def role_draws(workload: Workload) -> tuple[np.uint64, np.uint64]:
-    """Key and limit of the draws that decide which aliases have a role of their own."""
-    key = np.uint64(stream_key(np.uint64(workload.seed), ROLE))
-    return key, threshold(workload.distinct_role_ratio)
-
-
-@inlined
-def is_own(key, page, alias, limit):  # type: ignore[no-untyped-def]
-    """Does this alias draw a role of its own? Alias 0 never does, the others share its role."""
-    return alias > 0 and mix(key + np.uint64(page) * np.uint64(1024) + np.uint64(alias)) < limit
 
 
 @compiled

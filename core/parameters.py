@@ -4,12 +4,13 @@ The config groups, the checks before a run, the Parquet columns and the referenc
 made from `PARAMETERS`. A leaf name is unique over all groups and is also the name of its column.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final
 
 from core import constants as k
+from core.patterns import KERNELS
 
 Value = str | int | float | bool
 
@@ -48,25 +49,16 @@ class Parameter:
         """Why `value` is refused (value, rule, reason, what exists), or None if it is fine."""
         if self.choices and value not in self.choices:
             return f"{self.key}={value!r}: choose one of {', '.join(self.choices)}"
-        if self.low is None and self.high is None:
+        if self.low is None or self.high is None:
             return None
-        if not self._in_range(value):
-            return f"{self.key}={value!r}: {self._rule()}. {self.reason}".rstrip(". ") + "."
-        if self.step is not None and not float(value / self.step).is_integer():
+        if not self.low <= value <= self.high:  # also refuses nan
+            unit = "" if self.unit == "ratio" else self.unit
+            rule = f"must be between {self.low:.10g} and {self.high:.10g} {unit}".rstrip()
+        elif self.step is not None and not float(value / self.step).is_integer():
             rule = f"must be a multiple of {self.step:.10g} {self.unit}"
-            return f"{self.key}={value!r}: {rule}. {self.reason}."
-        return None
-
-    def _in_range(self, value: float) -> bool:
-        low = -math.inf if self.low is None else self.low
-        high = math.inf if self.high is None else self.high
-        return bool(low <= value <= high)  # also refuses nan
-
-    def _rule(self) -> str:
-        unit = "" if self.unit == "ratio" else self.unit
-        if self.high is None:
-            return f"must be at least {self.low:.10g} {unit}".rstrip()
-        return f"must be between {self.low:.10g} and {self.high:.10g} {unit}".rstrip()
+        else:
+            return None
+        return f"{self.key}={value!r}: {rule}. {self.reason}".rstrip(". ") + "."
 
 
 def _ratio(name: str, default: float, text: str) -> Parameter:
@@ -75,9 +67,9 @@ def _ratio(name: str, default: float, text: str) -> Parameter:
     )
 
 
-def _cost(name: str, default: float, text: str, mark: str, unit: str = "ns") -> Parameter:
+def _cost(name: str, default: float, text: str, mark: str) -> Parameter:
     reason = "Time is added up, so a cost can be zero but not negative"
-    return Parameter(name, "cost", default, unit, text, low=0, mark=mark, reason=reason, high=1e15)
+    return Parameter(name, "cost", default, "ns", text, low=0, mark=mark, reason=reason, high=1e15)
 
 
 # fmt: off
@@ -110,7 +102,7 @@ PARAMETERS: Final[tuple[Parameter, ...]] = (
     Parameter("pte_list_ext", "caches", k.PTE_LIST_EXT, "SPTEs", "SPTE pointers in one descriptor",
         low=2, high=1024, reason="A list turns into descriptors at its second entry"),
     Parameter("kernel", "kernel", "v6_12", "", "which kernel's descriptor lists",
-        choices=("v6_1", "v6_12")),
+        choices=KERNELS),
     Parameter("flush", "kernel", "f1", "",
         "when a split flushes remote TLBs under mmu_lock: f1 always, f0 and f2 only if it reuses a "
         "shadow page with a non-leaf entry",
@@ -198,17 +190,12 @@ def problems(values: Mapping[str, Iterable[Any]]) -> list[str]:
         for value in axis
         if (text := BY_NAME[name].problem(value)) is not None
     ]
+    if found:
+        return found
     for combination in COMBINATIONS:
-        if found or any(name not in values for name in combination.names):
-            continue
-        found += _broken(combination, [list(values[name]) for name in combination.names])
-    return found
-
-
-def _broken(combination: Combination, axes: list[list[Any]]) -> list[str]:
-    for capacity in axes[0]:
-        for minimum in axes[1]:
-            if not combination.holds(capacity, minimum):
-                pair = f"{combination.names[0]}={capacity!r}, {combination.names[1]}={minimum!r}"
-                return [f"{pair}: {combination.rule}."]
+        for pair in product(*(values.get(name, ()) for name in combination.names)):
+            if not combination.holds(*pair):
+                given = zip(combination.names, pair, strict=True)
+                shown = ", ".join(f"{name}={value!r}" for name, value in given)
+                return [f"{shown}: {combination.rule}."]
     return []

@@ -14,8 +14,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Floats, Ints
 from core.compiled import compiled
-from core.lattice import Floats, Ints, Page, Row, page_of, refill_table
+from core.lattice import Page, Row, page_of, refill_table
 from core.workload import Workload
 
 Complexes = NDArray[np.complex128]

@@ -11,35 +11,33 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Floats, Ints, first_from
 from core.compiled import compiled
 from core.cost import Cost
 from core.demand import Demand
 from core.hold import hold_quantiles, hold_times
-from core.order import Ints
-
-EXACT: Final = frozenset({"exact_demand", "exact_opportunistic"})
-"""Policies that ask for what this split takes, instead of the worst case."""
-
-TOGETHER: Final = frozenset({"opportunistic", "exact_opportunistic"})
-"""Policies that fill every cache whenever the lock is dropped."""
-
-ALWAYS: Final = frozenset({"split_per_drop"})
-"""Policies that drop the lock before every split."""
 
 
 class Rule(NamedTuple):
-    """A policy as compiled code takes it."""
+    """When a policy drops mmu_lock, and what it fills then."""
 
-    exact: bool
-    together: bool
-    always: bool
+    exact: bool = False
+    """Caches must hold what this split takes, instead of the worst case."""
+    together: bool = False
+    """Every cache is filled whenever the lock is dropped, not just those that are short."""
+    always: bool = False
+    """The lock is dropped before every split."""
 
 
-def rule_of(policy: str) -> Rule:
-    """What `policy` (`core.parameters`) comes down to."""
-    return Rule(policy in EXACT, policy in TOGETHER, policy in ALWAYS)
+RULES: Final = {
+    "kernel": Rule(),
+    "exact_demand": Rule(exact=True),
+    "opportunistic": Rule(together=True),
+    "exact_opportunistic": Rule(exact=True, together=True),
+    "split_per_drop": Rule(always=True),
+}
+"""What each policy comes down to, for compiled code too."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +48,26 @@ class Replay:
     """(c, 4) by cause: descriptors short, pages short, both, neither."""
     desc_allocated: Ints
     desc_used: Ints
-    desc_left: Ints
     objects_allocated: Ints
     """Page headers, and as many shadow pages."""
-    objects_left: Ints
     nr_splits: Ints
-    held_ns: NDArray[np.float64]
-    elapsed_ns: NDArray[np.float64]
+    nr_created: Ints
+    """Splits that made a shadow page, so that they took one and its header."""
+    held_ns: Floats
+    elapsed_ns: Floats
     """From the first lock to the last unlock."""
-    holds: NDArray[np.float64]
+    holds: Floats
     """(c, 3): median, 99th percentile (nearest rank) and longest time that mmu_lock is held, ns."""
+
+    @property
+    def desc_left(self) -> Ints:
+        """Descriptors still cached."""
+        return self.desc_allocated - self.desc_used
+
+    @property
+    def objects_left(self) -> Ints:
+        """Page headers still cached, and as many shadow pages."""
+        return self.objects_allocated - self.nr_created
 
 
 def replay(
@@ -83,10 +91,12 @@ def replay(
     timed
         False: `holds` is all zero, and takes no time to compute.
     """
-    rule = rule_of(policy)
+    rule = RULES[policy]
     limits = capacities if rule.exact else capacities - desc_min
     pages = page_refills(demand, object_capacity, rule.exact)
-    counts, holds = _replay(demand.stream, limits, pages, object_capacity, rule, timed, cost.held)
+    calm = limits // max(demand.max_desc, 1)
+    args = (limits, calm, pages, object_capacity, rule, timed, cost.held)
+    counts, holds = _replay(demand.stream, *args)
     neither = np.zeros(capacities.size, np.int64)
     if rule.always:
         neither = demand.nr_splits - counts[:, :3].sum(axis=1)
@@ -94,17 +104,15 @@ def replay(
     desc_base, page_base = counts[:, 3], counts[:, 4]
     desc_allocated = np.where(desc_base >= 0, capacities + desc_base, 0)
     objects_allocated = np.where(page_base >= 0, object_capacity + page_base, 0)
-    used = np.full(capacities.size, demand.desc_sum[-1])
     held = np.full(capacities.size, cost.lock_held_ns(demand))
     away = (drops.sum(axis=1) + demand.breaks.size, desc_allocated, objects_allocated)
     return Replay(
         drops=drops,
         desc_allocated=desc_allocated,
-        desc_used=used,
-        desc_left=desc_allocated - used,
+        desc_used=np.full(capacities.size, demand.desc_sum[-1]),
         objects_allocated=objects_allocated,
-        objects_left=objects_allocated - demand.nr_created,
         nr_splits=np.full(capacities.size, demand.nr_splits),
+        nr_created=np.full(capacities.size, demand.nr_created),
         held_ns=held,
         elapsed_ns=held + np.column_stack(away) @ cost.outside,
         holds=holds,
@@ -113,9 +121,9 @@ def replay(
 
 @compiled
 def _replay(  # type: ignore[no-untyped-def]
-    stream, limits, pages, object_capacity, rule, timed, held
+    stream, limits, calm, pages, object_capacity, rule, timed, held
 ):
-    """Each distinct refill schedule once.
+    """Each distinct refill schedule once. `calm` (c,) events in a row never exceed a limit.
 
     Returns counts (c, 5) int64: drops for descriptors, for pages, for both, descriptors taken
     before the last refill of their cache (-1: never filled), shadow pages made before the last
@@ -128,7 +136,6 @@ def _replay(  # type: ignore[no-untyped-def]
     cuts = stream.breaks if rule.together else np.arange(stream.nr_splits) if rule.always else pages
     if timed and stream.breaks.size and not rule.together:
         cuts = np.sort(np.concatenate((stream.breaks, cuts)))
-    most = _most(stream.desc_sum)
     first = 0
     while first < limits.size:
         limit = limits[first]
@@ -136,7 +143,7 @@ def _replay(  # type: ignore[no-untyped-def]
             drops, row, gap = _chain_together(stream, limit, object_capacity, rule.exact, scratch)
             refilled = drops
         else:
-            drops, both, gap = _chain_desc(stream, met, limit, limit // most, rule.exact, scratch)
+            drops, both, gap = _chain_desc(stream, met, limit, calm[first], rule.exact, scratch)
             cold = drops.size > 0 and (met[0] if rule.exact else True)
             row = (drops.size - both - cold, pages.size - both - cold, both + cold)
             refilled = pages
@@ -170,15 +177,6 @@ def _room(stream, limits, object_capacity, together):  # type: ignore[no-untyped
 
 
 @compiled
-def _most(desc_sum):  # type: ignore[no-untyped-def]
-    """Most descriptors that one split takes, at least 1."""
-    most = 1
-    for event in range(desc_sum.size - 1):
-        most = max(most, desc_sum[event + 1] - desc_sum[event])
-    return most
-
-
-@compiled
 def _is_in(some, by, others):  # type: ignore[no-untyped-def]
     """Which of `some`, each `by` further, are among `others`; both ascending."""
     found = np.zeros(some.size, np.bool_)
@@ -204,38 +202,14 @@ def page_refills(demand: Demand, object_capacity: int, exact: bool) -> Ints:
 
 
 @compiled
-def _reach(desc_sum, start, limit, stride):  # type: ignore[no-untyped-def]
-    """First event count h > start with desc_sum[h] - desc_sum[start] > limit, else the size.
-
-    `stride` events never exceed `limit`; if all take the same, one more does: the closed form.
-    """
-    size = desc_sum.size
-    goal = desc_sum[start] + limit
-    low, step = start + stride, 1
-    if low >= size:
-        return size
-    high = low + 1
-    while high < size and desc_sum[high] <= goal:
-        low, step = high, step * 2
-        high = low + step
-    high = min(high, size)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if desc_sum[middle] <= goal:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-@compiled
-def _chain_desc(stream, met, limit, stride, exact, refills):  # type: ignore[no-untyped-def]
+def _chain_desc(stream, met, limit, calm, exact, refills):  # type: ignore[no-untyped-def]
     """Refills of the descriptor cache alone.
 
     It is found short at the split after an event (exact: at the event), and `met` (m,) tells where
-    the page caches are filled too. Returns the splits of the refills, the first of `refills`; how
-    many but the first are met; and the smallest overshoot: any limit from this one up to below that
-    gives the same refills.
+    the page caches are filled too. `calm` events never exceed `limit`; if all take the same, one
+    more does, so that the search ends at its first guess: the closed form. Returns the splits of
+    the refills, the first of `refills`; how many but the first are met; and the smallest overshoot:
+    any limit from this one up to below that gives the same refills.
     """
     desc_at, desc_sum, nr_splits = stream.desc_at, stream.desc_sum, stream.nr_splits
     events = desc_at.size
@@ -245,7 +219,7 @@ def _chain_desc(stream, met, limit, stride, exact, refills):  # type: ignore[no-
     refills[0] = desc_at[0] if exact else 0
     count, both, start = 1, 0, 0
     while True:
-        h = _reach(desc_sum, start, limit, stride)
+        h = first_from(desc_sum, start + calm + 1, desc_sum[start] + limit + 1)
         if h > events:
             break
         gap = min(gap, desc_sum[h] - desc_sum[start])
@@ -278,7 +252,7 @@ def _chain_together(stream, limit, object_capacity, exact, drops):  # type: igno
             page_made = 0 if exact else -1
             h = 0
         else:
-            h = _reach(desc_sum, event, limit, 0)
+            h = first_from(desc_sum, event + 1, desc_sum[event] + limit + 1)
             desc_drop = nr_splits
             if h <= events:
                 desc_drop = desc_at[h - 1] + (not exact)

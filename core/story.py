@@ -9,7 +9,7 @@ import numpy as np
 from core.constants import EAGAIN
 from core.demand import Demand, demand_of
 from core.engine import workload_of
-from core.replay import EXACT, TOGETHER
+from core.replay import RULES
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,18 @@ def attempts(
     demand: Demand, policy: str, desc_min: int, desc_capacity: int, object_capacity: int
 ) -> Iterator[Attempt]:
     """The attempts of a demand stream: split by split, as plainly as can be."""
+    rule = RULES[policy]
     desc = page = number = 0
     giant = set(demand.giant.tolist())
     for split, (takes_desc, takes_page) in enumerate(_takes(demand)):
-        wants_desc = min(takes_desc, desc_capacity) if policy in EXACT else desc_min
-        wants_page = takes_page if policy in EXACT else 1
-        cause = _cause(desc < wants_desc, page < wants_page, policy)
+        wants_desc = min(takes_desc, desc_capacity) if rule.exact else desc_min
+        wants_page = takes_page if rule.exact else 1
+        cause = _cause(desc < wants_desc, page < wants_page, rule.always)
         level = 3 if split in giant else 2
         if cause:
-            if desc < wants_desc or (policy in TOGETHER):
+            if desc < wants_desc or rule.together:
                 desc = desc_capacity
-            if page < wants_page or (policy in TOGETHER):
+            if page < wants_page or rule.together:
                 page = object_capacity
             yield Attempt(number, split, level, EAGAIN, cause, 0, 0, desc, page)
             number += 1
@@ -69,10 +70,10 @@ def attempts(
         number += 1
 
 
-def _cause(desc: bool, page: bool, policy: str) -> str:
+def _cause(desc: bool, page: bool, always: bool) -> str:
     if desc and page:
         return "both"
-    return "desc" if desc else "page" if page else "policy" * (policy == "split_per_drop")
+    return "desc" if desc else "page" if page else "policy" * always
 
 
 def _takes(demand: Demand) -> Iterator[tuple[int, int]]:

@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import NONE, Ints
 from core.compiled import compiled, inlined
-from core.constants import HUGE_PAGES_PER_GIB, PTE_LIST_EXT
+from core.constants import HUGE_PAGES_PER_GIB, PTE_LIST_EXT, SPTES_PER_PAGE
 
 CLUSTER: Final = 64
 """Huge pages in one cluster of `placement=clustered`: 128 MiB are aliased together, or not."""
@@ -43,6 +43,11 @@ class Workload:
     pte_list_ext: int = PTE_LIST_EXT
     kernel: str = "v6_12"
     """Whose descriptor lists: `v6_1` or `v6_12` (`core.patterns`)."""
+
+    @property
+    def all_huge_pages(self) -> int:
+        """2 MiB pages of all memslots."""
+        return self.nr_memslots * self.nr_huge_pages
 
 
 def threshold(ratio: float) -> np.uint64:
@@ -98,13 +103,13 @@ def _draw(seed, stream, first, last, limit, placement, room):  # type: ignore[no
 
 def drawn(
     seed: int, stream: np.uint64, first: int, last: int, ratio: float, placement: str = "uniform"
-) -> NDArray[Any]:
+) -> Ints:
     """Page numbers in [first, last) that a share `ratio` of draws picks.
 
     Returns a sorted int64 array. O(last - first) time, memory for the pages picked alone.
     """
     if ratio <= 0:
-        return np.empty(0, np.int64)
+        return NONE
     if ratio >= 1:
         return np.arange(first, last, dtype=np.int64)
     span = last - first
@@ -116,25 +121,72 @@ def drawn(
     return np.asarray(found[:count])
 
 
+def role_draws(workload: Workload) -> tuple[np.uint64, np.uint64]:
+    """Key and limit of the draws that decide which aliases have a role of their own."""
+    key = np.uint64(stream_key(np.uint64(workload.seed), ROLE))
+    return key, threshold(workload.distinct_role_ratio)
+
+
+@inlined
+def is_own(key, page, alias, limit):  # type: ignore[no-untyped-def]
+    """Does this alias draw a role of its own? Alias 0 never does, the others share its role."""
+    return alias > 0 and mix(key + np.uint64(page) * np.uint64(1024) + np.uint64(alias)) < limit
+
+
 @dataclass(frozen=True)
-class Mapping:
+class Memslot:
     """How one memslot is mapped. Pages are in 2 MiB units, counted from the memslot's start."""
 
     first: int
     """Number of the memslot's first page over all memslots: what draws are made by."""
     size: int
-    aliased: NDArray[np.int64]
+    aliased: Ints
     """(m,) ascending: 2M-mapped pages with more than one mapping."""
-    lengths: NDArray[np.int64]
+    lengths: Ints
     """(m,): mappings of each of them."""
-    block: NDArray[np.int64]
+    block: Ints
     """(b,) ascending: first pages of the GiB that 1G SPTEs map."""
-    block_lengths: NDArray[np.int64]
+    block_lengths: Ints
     """(b,): mappings of each of these 1G pages."""
+
+    @property
+    def nr_huge_sptes(self) -> int:
+        """1G and 2M SPTEs before the first split."""
+        lone = self.size - HUGE_PAGES_PER_GIB * self.block.size - self.aliased.size
+        return lone + int(self.lengths.sum() + self.block_lengths.sum())
+
+    @property
+    def nr_parent_pages(self) -> int:
+        """Shadow pages in use before the first split: the tables that hold the huge SPTEs.
+
+        One of level 2 for each GiB that a group of aliases maps with 2M SPTEs, one of level 3 for
+        each 512 GiB that it maps with 1G SPTEs. Upper levels are not modelled.
+        """
+        gib = -(-self.size // HUGE_PAGES_PER_GIB) - self.block.size
+        region = HUGE_PAGES_PER_GIB * SPTES_PER_PAGE
+        further: int = _further(self.aliased, self.lengths, HUGE_PAGES_PER_GIB)
+        further += _further(self.block, self.block_lengths, region)
+        return gib + further + np.unique(self.block // region).size
+
+
+@compiled
+def _further(page, lengths, mapped):  # type: ignore[no-untyped-def]
+    """Tables of the second and later groups: where a table's longest head has n SPTEs, n - 1.
+
+    A table maps `mapped` pages, and `page` (h,) are those of the heads, ascending.
+    """
+    further = 0
+    table, longest = -1, 1
+    for head in range(page.size):
+        if page[head] // mapped != table:
+            further += longest - 1
+            table, longest = page[head] // mapped, 1
+        longest = max(longest, lengths[head])
+    return further + longest - 1
 
 
 @lru_cache(maxsize=2)
-def mapping(workload: Workload, slot: int) -> Mapping:
+def memslot_of(workload: Workload, slot: int) -> Memslot:
     """Draw the mappings of memslot `slot`. The last ones are kept: prefixes look at them again."""
     size = workload.nr_huge_pages
     first = slot * size
@@ -149,4 +201,4 @@ def mapping(workload: Workload, slot: int) -> Mapping:
     if block.size:
         aliased = aliased[~np.isin(aliased // HUGE_PAGES_PER_GIB, block)]
     lengths = np.full(aliased.shape, workload.alias_degree)
-    return Mapping(first, size, aliased, lengths, block * HUGE_PAGES_PER_GIB, block_lengths)
+    return Memslot(first, size, aliased, lengths, block * HUGE_PAGES_PER_GIB, block_lengths)

@@ -6,8 +6,9 @@ The replay is checked against it in the tests and measured against it in the ben
 import numpy as np
 from numba import njit
 
-from core.demand import Demand, Ints
-from core.replay import EXACT, TOGETHER
+from core.arrays import Ints
+from core.demand import Demand
+from core.replay import RULES
 
 
 def plain(
@@ -18,7 +19,7 @@ def plain(
     """
     return _plain(
         demand.desc_at, demand.desc_sum, demand.reuse, demand.nr_paged, demand.nr_splits,
-        policy in EXACT, policy in TOGETHER, policy == "split_per_drop",
+        *RULES[policy],
         desc_min, desc_capacity, object_capacity,
     )  # fmt: skip
 

@@ -10,14 +10,14 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core import constants as k
+from core.arrays import Floats, Ints
 from core.errors import InputError
 from core.parameters import BY_NAME
 from core.recording import Recording
 from core.recording.trace import Attempt
-from core.scenario.walk import Demand
+from core.scenario.walk import Splits
 
 ENOUGH: Final = 20
 """Samples that a median needs."""
@@ -44,76 +44,61 @@ class Calibration:
     holds: tuple[float, float, float] | None
     left_out: dict[str, str]
 
+    def keep(self, name: str, samples: Floats, how: str, enough: int = ENOUGH) -> None:
+        """Take the median of `samples` as the cost `name`, or say why it is left out."""
+        if len(samples) < enough:
+            self.left_out[name] = f"{len(samples)} samples, {enough} are needed"
+        elif np.median(samples) <= 0:
+            self.left_out[name] = "its median is not above 0"
+        else:
+            self.costs[name] = Measured(float(np.median(samples)), len(samples), how)
+
 
 def calibrate(
-    recording: Recording, demand: Demand, refills: Sequence[tuple[int, int]]
+    recording: Recording, rebuilt: Splits, refills: Sequence[tuple[int, int]]
 ) -> Calibration:
     """Costs that the first walk of a recording shows. Raises InputError if it shows too little.
 
-    `demand` is that of the workload rebuilt from it: what each split took. `refills` are the
+    `rebuilt` is the workload rebuilt from it: what each split took. `refills` are the
     (descriptors, pages) that each lock drop allocated.
     """
-    seen = [a for a, r in zip(recording.attempts, recording.rounds, strict=True) if r == 0]
-    samples, drops = _samples(seen, demand)
+    seen = recording.first_round()
+    samples, drops = _samples(seen, rebuilt)
     split = samples["split_ns"]
     if len(split) < ENOUGH or np.median(split) <= 0:
         rule = f"need at least {ENOUGH} splits with a new page and no descriptor, one after another"
         raise InputError(recording.name, 0, f"{len(split)} such splits that took time: {rule}")
-    costs: dict[str, Measured] = {}
-    left_out: dict[str, str] = {}
-    _keep(costs, left_out, "split_ns", split, "new shadow page, no descriptor; flush included")
-    reuse = samples["split_reuse_ns"]
-    _keep(costs, left_out, "split_reuse_ns", reuse, "found shadow page; flush included")
-    each = (samples["desc_use_ns"] - costs["split_ns"].ns) / k.SPTES_PER_PAGE
-    _keep(costs, left_out, "desc_use_ns", each, "splits that take 512, less the others")
-    costs["flush_ns_per_vcpu"] = Measured(0.0, len(split), "contained in the two split times")
+    found = Calibration({}, _holds(seen), {})
+    found.keep("split_ns", split, "new shadow page, no descriptor; flush included")
+    found.keep("split_reuse_ns", samples["split_reuse_ns"], "found shadow page; flush included")
+    each = (samples["desc_use_ns"] - found.costs["split_ns"].ns) / k.SPTES_PER_PAGE
+    found.keep("desc_use_ns", each, "splits that take 512, less the others")
+    contained = Measured(0.0, len(split), "contained in the two split times")
+    found.costs["flush_ns_per_vcpu"] = contained
     timed = np.array(refills[int(seen[0].errno == k.EAGAIN) :], np.int64).reshape(-1, 2)
-    _drop_costs(costs, left_out, drops[: len(timed)], timed[: len(drops)])
-    return Calibration(costs, _holds(seen), left_out)
+    _drop_costs(found, drops[: len(timed)], timed[: len(drops)])
+    return found
 
 
-def _drop_costs(
-    costs: dict[str, Measured],
-    left_out: dict[str, str],
-    drops: NDArray[np.float64],
-    refills: NDArray[np.int64],
-) -> None:
+def _drop_costs(found: Calibration, drops: Floats, refills: Ints) -> None:
     """Lock drop and allocations by least squares; the drop alone if refills hardly vary."""
-    known = {name: float(BY_NAME[name].default) for name in ALLOCATIONS}
+    desc, header, page = (float(BY_NAME[name].default) for name in ALLOCATIONS)
     table = np.column_stack((np.ones(len(drops)), refills))
     if len(drops) >= ENOUGH and np.linalg.matrix_rank(table) == table.shape[1]:
-        drop, desc, page = np.linalg.lstsq(table, drops, rcond=None)[0].tolist()
-        if min(drop, desc, page) > 0:
-            share = known["header_alloc_ns"] / (known["header_alloc_ns"] + known["page_alloc_ns"])
-            found = (drop, desc, page * share, page * (1 - share))
-            for name, ns in zip(("lock_drop_ns", *ALLOCATIONS), found, strict=True):
-                costs[name] = Measured(ns, len(drops), "least squares over drops and what they got")
+        solved = np.linalg.lstsq(table, drops, rcond=None)[0]
+        if solved.min() > 0:
+            share = header / (header + page)
+            each = solved[[0, 1, 2, 2]] * [1, 1, share, 1 - share]
+            for name, ns in zip(("lock_drop_ns", *ALLOCATIONS), each.tolist(), strict=True):
+                how = "least squares over drops and what they got"
+                found.costs[name] = Measured(ns, len(drops), how)
             return
-    pair = known["header_alloc_ns"] + known["page_alloc_ns"]
-    alone = drops - refills @ np.array([known["desc_alloc_ns"], pair])
+    alone = drops - refills @ np.array([desc, header + page])
     how = "drops, less what the allocations are assumed to take"
-    _keep(costs, left_out, "lock_drop_ns", alone, how, FEW_DROPS)
+    found.keep("lock_drop_ns", alone, how, FEW_DROPS)
 
 
-def _keep(
-    costs: dict[str, Measured],
-    left_out: dict[str, str],
-    name: str,
-    samples: NDArray[np.float64],
-    how: str,
-    enough: int = ENOUGH,
-) -> None:
-    if len(samples) < enough:
-        left_out[name] = f"{len(samples)} samples, {enough} are needed"
-    elif np.median(samples) <= 0:
-        left_out[name] = "its median is not above 0"
-    else:
-        costs[name] = Measured(float(np.median(samples)), len(samples), how)
-
-
-def _samples(
-    seen: Sequence[Attempt], demand: Demand
-) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+def _samples(seen: Sequence[Attempt], rebuilt: Splits) -> tuple[dict[str, Floats], Floats]:
     """Times in ns of splits, by the cost that they show, and of lock drops after the first."""
     found: dict[str, list[float]] = {"split_ns": [], "split_reuse_ns": [], "desc_use_ns": []}
     drops = []
@@ -122,8 +107,8 @@ def _samples(
         took = (attempt.time - before.time) * 1e9
         if attempt.errno == k.EAGAIN:
             drops.append(took)
-        elif attempt.errno == 0 and split < len(demand.desc):
-            if name := _shows(int(demand.desc[split]), bool(demand.created[split])):
+        elif attempt.errno == 0 and split < len(rebuilt.desc):
+            if name := _shows(int(rebuilt.desc[split]), bool(rebuilt.created[split])):
                 found[name].append(took)
             split += 1
     return {name: np.array(values) for name, values in found.items()}, np.array(drops)
@@ -139,6 +124,6 @@ def _holds(seen: Sequence[Attempt]) -> tuple[float, float, float] | None:
     drops = np.array([a.time for a in seen if a.errno == k.EAGAIN])
     if len(drops) < 2:
         return None
-    holds = np.sort(np.diff(drops)) * 1e9
-    p50, p99 = (float(holds[int(np.ceil(q * len(holds))) - 1]) for q in (0.5, 0.99))
-    return p50, p99, float(holds[-1])
+    holds = np.diff(drops) * 1e9
+    p50, p99, longest = np.quantile(holds, (0.5, 0.99, 1), method="inverted_cdf").tolist()
+    return p50, p99, longest

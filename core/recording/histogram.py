@@ -44,11 +44,7 @@ def parse_histogram(lines: Iterable[tuple[int, str]], name: str) -> dict[int, di
 
 
 def histogram_scenario(
-    lines: Iterable[tuple[int, str]],
-    name: str,
-    distinct_role_ratio: float = 0.0,
-    seed: int = 0,
-    ext: int = k.PTE_LIST_EXT,
+    lines: Iterable[tuple[int, str]], name: str, distinct_role_ratio: float, seed: int, ext: int
 ) -> Scenario:
     """2M and 1G pages with the lists of a histogram, scattered at random.
 
@@ -58,23 +54,23 @@ def histogram_scenario(
     found = parse_histogram(lines, name)
     total = sum(found[2].values())
     large = {count: lists for count, lists in found.get(3, {}).items() if count}
-    if not 0 < total + sum(large.values()) <= MAX_PAGES:
+    nr_1g = sum(large.values())
+    if not 0 < total + nr_1g <= MAX_PAGES:
         raise InputError(name, 0, f"{total} 2M pages: need 1 to {MAX_PAGES}")
-    places = np.random.default_rng(seed).permutation(total)
     first_1g = -(-total // 512) * k.PAGES_PER_LEVEL[3]
+    scattered = np.random.default_rng(seed).permutation(total)
     lists: list[Any] = []
-    at = 0
-    for entries, pages in sorted(found[2].items()):
-        if entries and pages:
-            chosen = np.sort(places[at : at + pages]).tolist()
-            lists.append([0, 2, _aliases(entries, distinct_role_ratio), chosen])
-            at += pages
-    at = 0
-    for entries, pages in sorted(large.items()):
-        chosen = list(range(at, at + pages))
-        lists += [[first_1g, 3, _aliases(entries, distinct_role_ratio), chosen]] if pages else []
-        at += pages
-    npages = first_1g + at * k.PAGES_PER_LEVEL[3]
+    for base, level, lengths, places in (
+        (0, 2, found[2], scattered),
+        (first_1g, 3, large, np.arange(nr_1g)),
+    ):
+        at = 0
+        for entries, pages in sorted(lengths.items()):
+            if entries and pages:
+                chosen = np.sort(places[at : at + pages]).tolist()
+                lists.append([base, level, _aliases(entries, distinct_role_ratio), chosen])
+                at += pages
+    npages = first_1g + nr_1g * k.PAGES_PER_LEVEL[3]
     raw = {"id": "histogram", "memslot": {"base_gfn": 0, "npages": npages}}
     return parse_scenario(raw | {"lists": lists, "pte_list_ext": ext, "n_max_mmu_pages": 1 << 40})
 

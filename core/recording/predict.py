@@ -5,8 +5,9 @@ mmu_lock had to be dropped. Each recorded -11 is then one that the caches explai
 need_resched() or a vCPU that waited.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from core import constants as k
 from core.recording import Recording
 from core.recording.trace import Attempt, Trace
 from core.scenario import Scenario
-from core.scenario.walk import Demand, demand_of
+from core.scenario.walk import Splits, splits_of
 
 SEARCH: int = 2000
 """Attempts that are looked at to find out how full warm caches were."""
@@ -47,28 +48,26 @@ class Prediction:
 
 def predict(trace: Trace, recording: Recording, scenario: Scenario, kernel: str) -> Prediction:
     """Compare the first walk of a recording with its rebuilt `scenario` on `kernel`."""
-    seen = recording.first_round()
-    gap = min((line for line in trace.lost if line > seen[0].line), default=seen[-1].line)
-    known = (a.line <= gap and a.errno != k.ENOMEM for a in seen)
-    stop = next((i for i, comparable in enumerate(known) if not comparable), len(seen))
-    notes = [] if stop == len(seen) else [f"{len(seen) - stop} attempts are not compared"]
-    seen = seen[:stop]
-    demand = demand_of(scenario, kernel)
-    levels = _start_levels(seen, demand, scenario)
-    extra, missed, refills = _replay(seen, demand, scenario, *levels)
-    recorded = sum(a.errno == k.EAGAIN for a in seen)
+    walk = recording.first_round()
+    gap = min((line for line in trace.lost if line > walk[0].line), default=walk[-1].line)
+    seen = list(takewhile(lambda a: a.line <= gap and a.errno != k.ENOMEM, walk))
+    beyond = len(walk) - len(seen)
+    notes = [f"{beyond} attempts are not compared"] if beyond else []
+    rebuilt = splits_of(scenario, kernel)
+    levels = _start_levels(seen, rebuilt, scenario)
+    extra, missed, refills = _replay(seen, rebuilt, scenario, *levels)
     splits = [a for a in seen if a.errno == 0]
-    difference = _structure(splits, demand)
-    unmarked = [i for i in extra if _topup_seen(seen[i], scenario)]
-    for what, at in (("no lock drop was recorded", missed), ("a cache was short", unmarked)):
+    difference = _structure(splits, rebuilt)
+    seen_short = [i for i in extra if any(cache.nobjs < cache.min for cache in seen[i].topups)]
+    for what, at in (("no lock drop was recorded", missed), ("a cache was short", seen_short)):
         if at and difference is None:
             difference = {"line": seen[at[0]].line, "what": what, "number": len(at)}
-    if len(splits) < len(demand.desc) and stop == len(recording.attempts):
-        notes.append(f"ends {len(demand.desc) - len(splits)} splits before the walk does")
+    if len(splits) < len(rebuilt.desc) and len(seen) == len(recording.attempts):
+        notes.append(f"ends {len(rebuilt.desc) - len(splits)} splits before the walk does")
     return Prediction(
         attempts=len(seen),
         splits=len(splits),
-        explained=recorded - len(extra),
+        explained=len(refills) - len(extra),
         extra=[seen[i].line for i in extra],
         missed=[seen[i].line for i in missed],
         levels=levels,
@@ -78,70 +77,69 @@ def predict(trace: Trace, recording: Recording, scenario: Scenario, kernel: str)
     )
 
 
-def _topup_seen(attempt: Attempt, scenario: Scenario) -> bool:
-    """Whether kprobes saw a cache below its minimum."""
-    return any(cache.nobjs < cache.min for cache in attempt.topups)
-
-
-def _structure(splits: Sequence[Attempt], demand: Demand) -> dict[str, Any] | None:
-    if len(splits) > len(demand.desc):
-        text = f"{len(splits)} splits, of which the rebuilt workload has {len(demand.desc)}"
-        return {"line": splits[len(demand.desc)].line, "what": text}
+def _structure(splits: Sequence[Attempt], rebuilt: Splits) -> dict[str, Any] | None:
+    if len(splits) > len(rebuilt.desc):
+        text = f"{len(splits)} splits, of which the rebuilt workload has {len(rebuilt.desc)}"
+        return {"line": splits[len(rebuilt.desc)].line, "what": text}
     for i, split in enumerate(splits):
-        made = bool(demand.created[i])
-        if split.level != demand.level[i] or (split.page and split.page.new and not made):
-            text = f"split {i}: rebuilt level {demand.level[i]}, new page {made}"
+        made = bool(rebuilt.created[i])
+        if split.level != rebuilt.level[i] or (split.page and split.page.new and not made):
+            text = f"split {i}: rebuilt level {rebuilt.level[i]}, new page {made}"
             return {"line": split.line, "what": text}
     return None
 
 
-def _taken(attempt: Attempt, demand: Demand, split: int) -> tuple[int, int]:
+def _taken(attempt: Attempt, rebuilt: Splits, split: int) -> tuple[int, int]:
     """Descriptors and pages that a split takes; whether its page is new is known if recorded."""
-    if split >= len(demand.desc):
+    if split >= len(rebuilt.desc):
         return 0, 0
-    made = demand.created[split] if attempt.page is None else attempt.page.new
-    return int(demand.desc[split]), int(made)
+    made = rebuilt.created[split] if attempt.page is None else attempt.page.new
+    return int(rebuilt.desc[split]), int(made)
 
 
-def _start_levels(seen: Sequence[Attempt], demand: Demand, scenario: Scenario) -> tuple[int, int]:
+def _checks(
+    seen: Sequence[Attempt], rebuilt: Splits, scenario: Scenario, descs: Any, pages: Any
+) -> Iterator[tuple[int, Any, Any]]:
+    """(position, descriptors and pages that fill what is short) of each attempt that looks at the
+    caches, which hold `descs` and `pages` at the start: numbers, or arrays of possible numbers."""
+    split = 0
+    for at, attempt in enumerate(seen):
+        if attempt.errno == k.ENOSPC:
+            continue
+        desc = (scenario.desc_capacity - descs) * (descs < scenario.desc_min)
+        page = (scenario.object_capacity - pages) * (pages < 1)
+        yield at, desc, page
+        descs, pages = descs + desc, pages + page
+        if attempt.errno != k.EAGAIN:
+            desc, page = _taken(attempt, rebuilt, split)
+            descs, pages, split = descs - desc, pages - page, split + 1
+
+
+def _start_levels(seen: Sequence[Attempt], rebuilt: Splits, scenario: Scenario) -> tuple[int, int]:
     """Cached objects at the start: none if the first attempt drops the lock, else a best guess."""
     if not seen or seen[0].errno != 0:
         return 0, 0
     grid = np.indices((scenario.desc_capacity - scenario.desc_min + 1, scenario.object_capacity))
-    starts = grid.reshape(2, -1) + np.array([[scenario.desc_min], [1]])
-    descs, pages, split = starts[0].copy(), starts[1].copy(), 0
-    wrong = np.zeros(starts.shape[1], np.int64)
-    for attempt in seen[:SEARCH]:
-        if attempt.errno == k.ENOSPC:
-            continue
-        short_desc, short_page = descs < scenario.desc_min, pages < 1
-        dropped = attempt.errno == k.EAGAIN
-        wrong += ((short_desc | short_page) != dropped) * (1 if dropped else len(seen) + 1)
-        descs[short_desc], pages[short_page] = scenario.desc_capacity, scenario.object_capacity
-        if not dropped:
-            desc, page = _taken(attempt, demand, split)
-            descs, pages, split = descs - desc, pages - page, split + 1
+    descs, pages = grid.reshape(2, -1) + np.array([[scenario.desc_min], [1]])
+    wrong = np.zeros(descs.size, np.int64)
+    for at, desc, page in _checks(seen[:SEARCH], rebuilt, scenario, descs, pages):
+        dropped = seen[at].errno == k.EAGAIN
+        wrong += (((desc > 0) | (page > 0)) != dropped) * (1 if dropped else len(seen) + 1)
     best = int(wrong.argmin())
-    return int(starts[0, best]), int(starts[1, best])
+    return int(descs[best]), int(pages[best])
 
 
 def _replay(
-    seen: Sequence[Attempt], demand: Demand, scenario: Scenario, descs: int, pages: int
+    seen: Sequence[Attempt], rebuilt: Splits, scenario: Scenario, descs: int, pages: int
 ) -> tuple[list[int], list[int], list[tuple[int, int]]]:
     """Positions of -11s that no cache explains, and of splits that want one; refills of -11s."""
-    extra, missed, refills, split = [], [], [], 0
-    for i, attempt in enumerate(seen):
-        if attempt.errno == k.ENOSPC:
-            continue
-        before = descs, pages
-        descs = scenario.desc_capacity if descs < scenario.desc_min else descs
-        pages = scenario.object_capacity if pages < 1 else pages
-        refill = descs - before[0], pages - before[1]
-        if attempt.errno == k.EAGAIN:
-            refills.append(refill)
-            extra += [] if any(refill) else [i]
-            continue
-        missed += [i] if any(refill) else []
-        desc, page = _taken(attempt, demand, split)
-        descs, pages, split = descs - desc, pages - page, split + 1
+    extra: list[int] = []
+    missed: list[int] = []
+    refills = []
+    for at, *refill in _checks(seen, rebuilt, scenario, descs, pages):
+        dropped = seen[at].errno == k.EAGAIN
+        if dropped:
+            refills.append((refill[0], refill[1]))
+        if dropped != any(refill):
+            (extra if dropped else missed).append(at)
     return extra, missed, refills

@@ -43,12 +43,8 @@ def _role_text(attempt: Attempt) -> tuple[str, int]:
         write, execute = attempt.spte >> 1 & 1, ~attempt.spte >> 63 & 1
         return f"spte {write}{execute}", 4 | write << 1 | execute
     words = attempt.page.role.split()
-    text = next((w for w in words if len(w) == 3 and all(map("-".__contains__, _bare(w)))), "wux")
+    text = next((w for w in words if len(w) == 3 and not Counter(w) - Counter("wux---")), "wux")
     return attempt.page.role, ("x" in text) | ("w" in text) << 1 | ("u" in text) << 2 or 4
-
-
-def _bare(word: str) -> str:
-    return word.replace("w", "-", 1).replace("u", "-", 1).replace("x", "-", 1)
 
 
 def scenario_of(recording: Recording, kernel: str, ext: int = k.PTE_LIST_EXT) -> Scenario:
@@ -137,13 +133,10 @@ def _mappings(
 
 def _without(roles: Iterable[Role], gone: Iterable[Role]) -> list[Role]:
     """`roles` less one each of those in `gone`, in order."""
-    absent = Counter(gone)
-    kept = []
-    for role in roles:
-        if absent[role]:
-            absent[role] -= 1
-        else:
-            kept.append(role)
+    kept = list(roles)
+    for role in gone:
+        if role in kept:
+            kept.remove(role)
     return kept
 
 

@@ -2,15 +2,16 @@
 
 import numpy as np
 
+from core.arrays import NONE, running
 from core.constants import PTE_LIST_EXT
 from core.demand import Demand
-from core.order import NONE, running
 from core.recording import shadow_recording
 from core.recording.histogram import CAVEAT, TITLE, histogram_scenario
 from core.recording.rebuild import scenario_of
 from core.recording.trace import parse_trace
-from core.scenario import Scenario, walk
+from core.scenario import Scenario
 from core.scenario.pages import ADDED, FLUSH
+from core.scenario.walk import splits_of
 
 
 def recorded_scenario(
@@ -24,8 +25,7 @@ def recorded_scenario(
     """The workload in a trace (ftrace, trace-cmd, perf script) or in debugfs `mmu_rmaps_stat`.
 
     A trace knows its roles and places; a histogram does not, so that `distinct_role_ratio` and
-    `seed` draw them. `kernel` is `v6_1` or `v6_12`. Returns the scenario, of which demand_of() in
-    `core.scenario.walk` makes what each split takes, and remarks for the user.
+    `seed` draw them. `kernel` is `v6_1` or `v6_12`. Returns the scenario, and remarks for the user.
 
     Raises
     ------
@@ -39,8 +39,9 @@ def recorded_scenario(
     return scenario_of(recording, kernel, ext), recording.notes
 
 
-def recorded_demand(splits: walk.Demand) -> Demand:
-    """The demand of an explicit scenario, such as a recording: every split is listed there."""
+def recorded_demand(scenario: Scenario, kernel: str) -> Demand:
+    """The demand of an explicit scenario, such as a recording, on `v6_1` or `v6_12`."""
+    splits = splits_of(scenario, kernel)
     nr_splits = len(splits.level)
     taken = np.flatnonzero(splits.desc)
     huge = splits.start["pages_2m"] + splits.start["pages_1g"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from core import constants as k
-from core.scenario.sptes import MAX_GFN, MAX_INDEX, Reader, ScenarioError, Sptes, expand
+from core.scenario.sptes import MAX_GFN, MAX_INDEX, Expander, Reader, ScenarioError, Sptes
 
 MAX_NPAGES: Final = (1 << 31) - 1  # KVM_MEM_MAX_NR_PAGES
 MAX_OBJECTS: Final = 1 << 20
@@ -77,12 +77,11 @@ def parse_scenario(raw: object) -> Scenario:
     }
     values |= {f: frozenset(read.integers(f, given[f])) for f in _SETS if f in given}
     values.setdefault("n_max_mmu_pages", k.max_mmu_pages(npages))
-    sptes = expand(read, given, base, npages)
     scenario = Scenario(
         id=read.name,
         base_gfn=base,
         npages=npages,
-        sptes=sptes,
+        sptes=Expander(read, base, npages).expand(given),
         ranges=_ranges(read, given, base, npages),
         **values,
     )

@@ -7,15 +7,13 @@ the set-up of pages that are not plain.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Ints
 from core.compiled import compiled
 from core.reference import run_reference
 from core.scenario import Scenario
 from core.scenario.pages import ADDED, COLUMNS, LONGEST
-from core.scenario.walk import Demand, demand_of
-
-Ints = NDArray[np.int64]
+from core.scenario.walk import Splits, splits_of
 
 
 @compiled
@@ -56,25 +54,25 @@ def fast_totals(scenario: Scenario, kernel: str) -> tuple[dict[str, Any], str]:
 
     The reference machine runs where an allocation fails, since what follows depends on it.
     """
-    demand = demand_of(scenario, kernel)
+    splits = splits_of(scenario, kernel)
     c = scenario.desc_capacity
     resched = np.array(sorted(scenario.resched_at), np.int64)
     objects = scenario.object_capacity
     replayed = _replay_caches(
-        demand.desc.copy(), demand.created.copy(), resched, scenario.desc_min, c, objects
+        splits.desc.copy(), splits.created.copy(), resched, scenario.desc_min, c, objects
     )
     drops, desc_topups, page_topups, descs, pages, atomic = map(int, replayed)
-    used = int(demand.desc.sum())
-    made = int(demand.created.sum())
+    used = int(splits.desc.sum())
+    made = int(splits.created.sum())
     allocs = [descs + used, pages + made, pages + made]
     fails = scenario.alloc_fail_at is not None and scenario.alloc_fail_len != 0
     if fails and sum(allocs) > (scenario.alloc_fail_at or 0):
         return dict(run_reference(scenario, kernel, 0).totals), "reference"
-    totals = _counted(demand, scenario)
+    totals = _counted(splits, scenario)
     return totals | {
-        "events": len(demand.desc) + drops + demand.enospc,
+        "events": len(splits.desc) + drops + splits.enospc,
         "eagain": drops,
-        "attempts": len(demand.desc) + drops,
+        "attempts": len(splits.desc) + drops,
         "lock_drops": drops,
         "topups": [desc_topups, page_topups, page_topups],
         "allocs": allocs,
@@ -86,32 +84,32 @@ def fast_totals(scenario: Scenario, kernel: str) -> tuple[dict[str, Any], str]:
     }, "fast"
 
 
-def _counted(demand: Demand, scenario: Scenario) -> dict[str, Any]:
+def _counted(splits: Splits, scenario: Scenario) -> dict[str, Any]:
     """Totals that no cache size changes."""
-    total = dict(zip(COLUMNS, demand.counts.sum(axis=0).tolist(), strict=True))
-    splits = {level: int((demand.level == level).sum()) for level in (2, 3)}
-    below = {level: int(demand.counts[demand.level == level, ADDED].sum()) for level in (2, 3)}
-    start = demand.start
-    longest = int(demand.counts[:, LONGEST].max(initial=start["longest"]))
+    total = dict(zip(COLUMNS, splits.counts.sum(axis=0).tolist(), strict=True))
+    number = {level: int((splits.level == level).sum()) for level in (2, 3)}
+    below = {level: int(splits.counts[splits.level == level, ADDED].sum()) for level in (2, 3)}
+    start = splits.start
+    longest = int(splits.counts[:, LONGEST].max(initial=start["longest"]))
     return {
-        "splits_2m": splits[2],
-        "splits_1g": splits[3],
-        "enospc": demand.enospc,
+        "splits_2m": number[2],
+        "splits_1g": number[3],
+        "enospc": splits.enospc,
         "enomem": 0,
         "other": 0,
-        "walker_checks": demand.walker_checks,
-        "walker_resched": sum(i < demand.walker_checks for i in scenario.walker_resched_at),
+        "walker_checks": splits.walker_checks,
+        "walker_resched": sum(i < splits.walker_checks for i in scenario.walker_resched_at),
         "alloc_fails": 0,
         "desc_freed": total["freed"],
         "desc_live_start": start["desc_live"],
         "desc_live_end": start["desc_live"] + total["desc"] - total["freed"],
         "sp_created": total["created"],
-        "sp_reused": len(demand.level) - total["created"],
-        "tlb_flushes": len(demand.level),
+        "sp_reused": len(splits.level) - total["created"],
+        "tlb_flushes": len(splits.level),
         "flush_args": total["flush"],
         "pages_4k": start["pages_4k"] + below[2],
-        "pages_2m": start["pages_2m"] + below[3] - splits[2],
-        "pages_1g": start["pages_1g"] - splits[3],
+        "pages_2m": start["pages_2m"] + below[3] - number[2],
+        "pages_1g": start["pages_1g"] - number[3],
         "max_mmu_rmap_size": longest,
         "max_mmu_rmap_size_start": start["longest"],
         "n_used_start": start["n_used"],

@@ -6,10 +6,11 @@ are set up one SPTE at a time, as `core.scenario.shadow` does it, and then descr
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Ints
 from core.constants import SPTES_PER_PAGE
 from core.scenario import Scenario
 from core.scenario.pages import FRESH, SINGLE, Children, HugePage, PageSplits, Role, fresh_page
@@ -17,10 +18,8 @@ from core.scenario.pte_list import PteList
 from core.scenario.shadow import INDEX_BITS, ShadowMmu, ShadowPage
 from core.scenario.sptes import Sptes
 
-Ints = NDArray[np.int64]
 
-
-def special_rows(sptes: Sptes) -> NDArray[np.bool_]:
+def special_rows(sptes: Sptes) -> Bools:
     """Which operations concern a page that is not plain."""
     top = sptes.level + sptes.direct
     inner = (sptes.level == 1) | (sptes.access == 0) | (sptes.direct > 0)
@@ -57,10 +56,10 @@ def _role(code: int) -> Role | None:
 class SpecialPages:
     """Huge pages with 1G pages above, 4K pages below, holes, or shadow pages already there."""
 
-    def __init__(self, scenario: Scenario, rows: NDArray[np.bool_], kernel: str) -> None:
-        part = Scenario(**{**vars(scenario), "sptes": Sptes(*(c[rows] for c in scenario.sptes))})
-        self.mmu = ShadowMmu(part, kernel)
-        self.kernel, self.ext = kernel, scenario.pte_list_ext
+    def __init__(self, scenario: Scenario, rows: Bools, kernel: str) -> None:
+        part = Sptes(*(column[rows] for column in scenario.sptes))
+        self.mmu = ShadowMmu(replace(scenario, sptes=part), kernel)
+        self.ext = scenario.pte_list_ext
         self.default: dict[int, HugePage] = {}  # of 2M pages under a split 1G page, by 1G page
         self.split_roles: dict[int, tuple[Role, ...]] = {}  # of each 1G page, in split order
 
@@ -81,20 +80,17 @@ class SpecialPages:
         """The page as it is now; of 2M pages this holds once their 1G page has been split."""
         region = index >> INDEX_BITS
         roles = self.split_roles.get(region, ()) if level == 2 else ()
-        if not roles:
-            return self._describe(level, index, self.mmu.rmaps[level].own.get(index), roles)
+        touched = index in self.mmu.rmaps[2].own or index in self.mmu.rmaps[1].alone
         gfn = index << INDEX_BITS
-        exists = any(self.mmu.find_direct(gfn, 1, *role) for role in roles)
-        if index in self.mmu.rmaps[2].own or index in self.mmu.rmaps[1].alone or exists:
-            return self._describe(level, index, self.mmu.rmaps[2].own.get(index), roles)
+        if not roles or touched or any(self.mmu.find_direct(gfn, 1, *role) for role in roles):
+            return self._describe(level, index, roles)
         if region not in self.default:
-            self.default[region] = self._describe(level, index, None, roles)
+            self.default[region] = self._describe(level, index, roles)
         return self.default[region]
 
-    def _describe(
-        self, level: int, index: int, head: PteList | None, above: Iterable[Role]
-    ) -> HugePage:
+    def _describe(self, level: int, index: int, above: Iterable[Role]) -> HugePage:
         gfn, slot = index << INDEX_BITS * (level - 1), index % SPTES_PER_PAGE
+        head = self.mmu.rmaps[level].own.get(index)
         found = head.copy() if head else self.mmu.kind()
         for role in dict.fromkeys(above):
             page = self.mmu.find_direct(gfn, 2, *role)

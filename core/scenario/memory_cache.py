@@ -17,12 +17,10 @@ class Allocator:
     def allocate(self, wanted: int) -> int:
         """How many of `wanted` allocations succeed; none is tried after one that failed."""
         good = wanted
-        if self.fail_at is not None:
+        if self.fail_at is not None and self.fail_len != 0:
             end = float("inf") if self.fail_len is None else self.fail_at + self.fail_len
             if self.number < end:
                 good = min(wanted, max(0, self.fail_at - self.number))
-            if self.fail_len == 0:
-                good = wanted
         self.failed += good < wanted
         self.number += good + (good < wanted)
         return good

@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Ints
 from core.constants import SPTES_PER_PAGE
 from core.patterns import takes_descriptor
 
@@ -50,7 +50,7 @@ class PageSplits(NamedTuple):
     """One row a split, in order. `counts` is int64 of shape (n, 6), columns as in COLUMNS."""
 
     roles: tuple[Role, ...]
-    counts: NDArray[np.int64]
+    counts: Ints
 
 
 COLUMNS = ("desc", "created", "flush", "freed", "added", "longest")

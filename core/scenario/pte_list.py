@@ -58,11 +58,12 @@ class PteList:
             return 0
         for at, desc in enumerate(self.descs):
             if entry in desc:
-                return self._remove_from_descs(self.descs, at, desc.index(entry))
+                return self._fill_hole(self.descs, at, desc.index(entry), self._donor(at))
         raise KeyError(entry)
 
-    def _remove_from_descs(self, descs: list[list[Any]], at: int, slot: int) -> int:
-        return self._fill_hole(descs, at, slot, donor=0)
+    def _donor(self, at: int) -> int:
+        """The descriptor whose last entry takes the place of one removed from descriptor `at`."""
+        return 0
 
     def _fill_hole(self, descs: list[list[Any]], at: int, slot: int, donor: int) -> int:
         descs[at][slot] = descs[donor][-1]
@@ -90,8 +91,8 @@ class PteListV61(PteList):
         descs.append([entry])
         return count, 1
 
-    def _remove_from_descs(self, descs: list[list[Any]], at: int, slot: int) -> int:
-        return self._fill_hole(descs, at, slot, donor=at)
+    def _donor(self, at: int) -> int:
+        return at
 
 
 LISTS: Final = {"v6_1": PteListV61, "v6_12": PteList}

@@ -65,10 +65,7 @@ class Rmaps:
         if len(span) > len(self.own) + SPTES_PER_PAGE * len(self.shared):
             regions = (range(r << INDEX_BITS, r + 1 << INDEX_BITS) for r in self.shared)
             span = sorted(i for i in {*self.own, *chain(*regions)} if first <= i <= last)
-        return [i for i in span if self.own.get(i) or self._shared_by(i)]
-
-    def _shared_by(self, index: int) -> bool:
-        return index not in self.own and bool(self.shared.get(index >> INDEX_BITS))
+        return [i for i in span if self.own.get(i, self.shared.get(i >> INDEX_BITS))]
 
 
 class ShadowMmu:

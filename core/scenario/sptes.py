@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core import constants as k
+from core.arrays import Ints, changes
 
 MAX_SPTES: Final = 1 << 23
 MAX_GFN: Final = 1 << 40
@@ -70,28 +70,24 @@ class Sptes(NamedTuple):
     of the indirect parent, `rb` its other role bits, `direct` the direct shadow pages between.
     """
 
-    gfn: NDArray[np.int64]
-    level: NDArray[np.int64]
-    access: NDArray[np.int64]
-    sp: NDArray[np.int64]
-    rb: NDArray[np.int64]
-    direct: NDArray[np.int64]
+    gfn: Ints
+    level: Ints
+    access: Ints
+    sp: Ints
+    rb: Ints
+    direct: Ints
 
 
-def expand(read: Reader, given: Mapping[str, Any], base: int, npages: int) -> Sptes:
-    """The operations of `mappings`, `runs` and `lists`, in that order. Raises ScenarioError."""
-    return _Expander(read, base, npages).expand(given)
-
-
-class _Expander:
+class Expander:
     """Turns `mappings`, `runs` and `lists` into one array of operations."""
 
     def __init__(self, read: Reader, base: int, npages: int) -> None:
         self.read, self.base, self.end = read, base, base + npages
-        self.blocks: list[NDArray[np.int64]] = []
+        self.blocks: list[Ints] = []
         self.rows = 0
 
     def expand(self, given: Mapping[str, Any]) -> Sptes:
+        """The operations of a scenario, in that order. Raises ScenarioError."""
         one = {"mappings": self.mappings, "runs": self.runs, "lists": self.lists}
         for field, add in one.items():
             for element in self.read.sequence(field, given.get(field, []), 0, MAX_SPTES):
@@ -112,8 +108,8 @@ class _Expander:
         if zap and (one["zap"] != 1 or type(one["zap"]) is not int or "access" in one):
             raise self.read.refuse(f"{field}.zap", one["zap"], "must be 1, without an access")
         gfn = self.read.integer(f"{field}.gfn", one.get("gfn"), 0, MAX_GFN)
-        alias = [0 if zap else one.get("access"), *(one.get(f, 0) for f in ("rb", "direct"))]
-        alias.insert(1, one.get("sp"))
+        access = 0 if zap else one.get("access")
+        alias = [access, one.get("sp"), one.get("rb", 0), one.get("direct", 0)]
         level = self.level(field, one.get("level"))
         self.add(field, np.array([gfn]), level, [self.alias(field, alias, level, int(not zap))])
 
@@ -157,9 +153,7 @@ class _Expander:
     def outside(self) -> str:
         return f"a page lies outside the memslot [{self.base}, {self.end})"
 
-    def add(
-        self, field: str, pages: NDArray[np.int64], level: int, aliases: list[list[int]]
-    ) -> None:
+    def add(self, field: str, pages: Ints, level: int, aliases: list[list[int]]) -> None:
         size = k.PAGES_PER_LEVEL[level]
         if (wrong := pages[(pages < self.base) | (pages > self.end - size)]).size:
             raise self.read.refuse(f"{field} gfn", int(wrong[0]), self.outside())
@@ -178,12 +172,9 @@ class _Expander:
 def _check_slots(read: Reader, sptes: Sptes) -> None:
     """Refuse a slot of a shadow page that would be mapped twice, and rmaps that are too long."""
     leaf = sptes.access > 0
-    order = np.lexsort((sptes.gfn, sptes.level))
-    order = order[leaf[order]]
-    starts = np.flatnonzero(_changes(sptes.gfn[order], sptes.level[order]))
-    lengths = np.diff(np.append(starts, len(order)))
-    if len(lengths) and lengths.max() > MAX_RMAP:
-        gfn = int(sptes.gfn[order[starts[lengths.argmax()]]])
+    where, lengths = np.unique((sptes.level << 41 | sptes.gfn)[leaf], return_counts=True)
+    if lengths.max(initial=0) > MAX_RMAP:
+        gfn = int(where[lengths.argmax()]) % (1 << 41)
         rule = f"at most {MAX_RMAP} SPTEs may map it at one level; this has {lengths.max()}"
         raise read.refuse("gfn", gfn, rule)
     if leaf.all() and not sptes.direct.any():
@@ -192,19 +183,10 @@ def _check_slots(read: Reader, sptes: Sptes) -> None:
         _check_one_by_one(read, sptes)
 
 
-def _changes(*columns: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where a row differs from the row before it; the first row does."""
-    changed = np.zeros(len(columns[0]), bool)
-    changed[:1] = True
-    for column in columns:
-        changed[1:] |= column[1:] != column[:-1]
-    return changed
-
-
 def _check_distinct(read: Reader, sptes: Sptes) -> None:
     key = (sptes.gfn, sptes.level, sptes.rb, sptes.sp)
     order = np.lexsort(key)
-    if (repeated := np.flatnonzero(~_changes(*(column[order] for column in key)))).size:
+    if (repeated := np.flatnonzero(~changes(*(column[order] for column in key)))).size:
         at = order[repeated[0]]
         value = {f: int(getattr(sptes, f)[at]) for f in ("gfn", "level", "sp", "rb")}
         raise read.refuse("alias", value, "the shadow page of this sp and rb maps this gfn already")
@@ -213,8 +195,9 @@ def _check_distinct(read: Reader, sptes: Sptes) -> None:
 def _check_one_by_one(read: Reader, sptes: Sptes) -> None:
     slots: dict[tuple[int, ...], int] = {}
     viewers: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
-    for gfn, level, access, sp, rb, direct in zip(*(c.tolist() for c in sptes), strict=True):
-        *links, leaf = path = _path(gfn, level, access, sp, rb, direct, slots)
+    for spte in zip(*(column.tolist() for column in sptes), strict=True):
+        gfn, level, access, sp, rb, direct = spte
+        *links, leaf = path = _path(spte, slots)
         linked = [slots.get(link, 0) for link in links]
         value = {"gfn": gfn, "level": level, "sp": sp, "rb": rb, "direct": direct}
         if not access:
@@ -230,19 +213,12 @@ def _check_one_by_one(read: Reader, sptes: Sptes) -> None:
         slots |= dict.fromkeys(links, -access) | {leaf: access}
 
 
-def _path(
-    gfn: int,
-    level: int,
-    access: int,
-    sp: int,
-    rb: int,
-    direct: int,
-    slots: dict[tuple[int, ...], int],
-) -> list[tuple[int, ...]]:
+def _path(spte: tuple[int, ...], slots: Mapping[tuple[int, ...], int]) -> list[tuple[int, ...]]:
     """Slots from the indirect parent down to the leaf. A zap follows the links that are there.
 
     A slot holds an access if it is a leaf and minus that of the direct page below if it is a link.
     """
+    gfn, level, access, sp, rb, direct = spte
     top = level + direct
     path: list[tuple[int, ...]] = [(sp, rb, top, gfn >> 9 * (top - 1))]
     linked = access or -slots.get(path[0], 0)

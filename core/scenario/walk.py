@@ -7,19 +7,18 @@ dropped, never what is split.
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core import constants as k
+from core.arrays import NONE, Ints
 from core.scenario import Scenario
 from core.scenario.heads import SpecialPages, plain_pages, special_rows
 from core.scenario.pages import COLUMNS, CREATED, DESC, HugePage, PageSplits, split_page
+from core.scenario.shadow import INDEX_BITS
 from core.scenario.sptes import Sptes
-
-Ints = NDArray[np.int64]
 
 
 @dataclass
-class Demand:
+class Splits:
     """The splits of a scenario in walk order, and what the walk met. No cache size matters here.
 
     `counts` is int64 of shape (n, 6), columns as in `pages.COLUMNS`; `level` int64 (n,).
@@ -44,11 +43,12 @@ class Demand:
 
 
 @dataclass
-class _Level:
+class _Heads:
     """The huge pages of one level: index ascending, pattern, and SPTEs left of those splittable."""
 
+    level: int
     index: Ints
-    pattern: Ints
+    pattern: Ints  # -1 until a special page is met
     left: Ints
     stuck: Ints  # SPTEs in invalid shadow pages: never split, but the head is not empty
 
@@ -75,48 +75,53 @@ class _Walk:
             self.splits.append(split_page(page, self.kernel, self.scenario.pte_list_ext))
         return self.pages[page]
 
-    def level(self, level: int, plain: tuple[Ints, Ints, list[HugePage]]) -> _Level:
-        """Heads of one level. Patterns of special ones are filled in when they are reached."""
+    def heads(self, level: int, plain: tuple[Ints, Ints, list[HugePage]]) -> _Heads:
+        """Heads of one level. Patterns of special ones are filled in when they are met."""
         numbers = np.array([self.number(page) for page in plain[2]], np.int64)
         special = self.special.indices(level)
         index = np.concatenate((plain[0], special))
         pattern = np.concatenate((numbers[plain[1]], np.full(len(special), -1)))
         order = np.argsort(index)
-        heads = _Level(index[order], pattern[order], np.zeros_like(index), np.zeros_like(index))
-        self.refresh(heads, slice(None), level, known=np.flatnonzero(heads.pattern >= 0))
+        left, stuck = np.zeros_like(index), np.zeros_like(index)
+        heads = _Heads(level, index[order], pattern[order], left, stuck)
+        self.measure(heads, np.flatnonzero(heads.pattern >= 0))
         return heads
 
-    def refresh(self, heads: _Level, part: slice, level: int, known: Ints | None = None) -> None:
+    def meet(self, heads: _Heads, part: slice) -> None:
         """Look up the patterns of the heads in `part` that have none yet."""
-        unknown = np.flatnonzero(heads.pattern[part] < 0) + (part.start or 0)
-        for at in unknown if known is None else ():
-            heads.pattern[at] = self.number(self.special.page(level, int(heads.index[at])))
-        touched = unknown if known is None else known
-        lengths = np.array([len(s.roles) for s in self.splits] or [0])
-        entries = np.array([sum(map(len, page.head)) for page in self.pages] or [0])
-        heads.left[touched] = lengths[heads.pattern[touched]]
-        heads.stuck[touched] = entries[heads.pattern[touched]] - heads.left[touched]
+        unknown = np.flatnonzero(heads.pattern[part] < 0) + part.start
+        for at in unknown:
+            heads.pattern[at] = self.number(self.special.page(heads.level, int(heads.index[at])))
+        self.measure(heads, unknown)
 
-    def run(self, heads: _Level, level: int, first: int, last: int) -> None:
-        """One level of one range: slot_handle_level_range() in mmu.c."""
+    def measure(self, heads: _Heads, some: Ints) -> None:
+        """Count the SPTEs of `some` heads, whose patterns are known."""
+        lengths = np.array([len(s.roles) for s in self.splits], np.int64)
+        entries = np.array([sum(map(len, page.head)) for page in self.pages], np.int64)
+        heads.left[some] = lengths[heads.pattern[some]]
+        heads.stuck[some] = entries[heads.pattern[some]] - heads.left[some]
+
+    def run(self, heads: _Heads, start: int, end: int) -> None:
+        """One level of one range of gfns: slot_handle_level_range() in mmu.c."""
+        first, last = (gfn >> INDEX_BITS * (heads.level - 1) for gfn in (start, end - 1))
         low, high = np.searchsorted(heads.index, (first, last + 1))
         part = slice(int(low), int(high))
-        self.refresh(heads, part, level)
+        self.meet(heads, part)
         occupied = heads.left[part] + heads.stuck[part] > 0
         first_is_one = bool(low < high and heads.index[low] == first and occupied[0])
         self.walker_checks += int(occupied.sum()) + (not first_is_one)
         active = np.flatnonzero(heads.left[part] > 0) + low
-        self.nr_heads_2m += active.size * (level == 2)
-        done = self.split(heads, active, level)
+        self.nr_heads_2m += active.size * (heads.level == 2)
+        done = self.split(heads, active)
         self.enospc += int(np.count_nonzero(heads.left[active] > done))
         heads.left[active] -= done
-        if level == 3:
+        if heads.level == 3:
             for at, number in zip(active.tolist(), done.tolist(), strict=True):
                 if number:
                     splits = self.splits[heads.pattern[at]]
                     self.special.split_1g(int(heads.index[at]), splits, number)
 
-    def split(self, heads: _Level, active: Ints, level: int) -> Ints:
+    def split(self, heads: _Heads, active: Ints) -> Ints:
         """Split the heads at positions `active` until room runs out. Returns how many of each."""
         if self.room <= 0 or not len(active):
             return np.zeros(len(active), np.int64)
@@ -130,12 +135,12 @@ class _Walk:
         number = int(np.searchsorted(made, self.room))
         self.room -= int(counts[:number, CREATED].sum())
         self.blocks.append(counts[:number])
-        self.levels.append(np.full(number, level))
+        self.levels.append(np.full(number, heads.level))
         done: Ints = np.clip(number - begin, 0, lengths)
         return done
 
 
-def demand_of(scenario: Scenario, kernel: str) -> Demand:
+def splits_of(scenario: Scenario, kernel: str) -> Splits:
     """What each split of the scenario takes, in order, for `v6_1` or `v6_12`."""
     sptes, ext = scenario.sptes, scenario.pte_list_ext
     rows = special_rows(sptes)
@@ -145,14 +150,13 @@ def demand_of(scenario: Scenario, kernel: str) -> Demand:
     start = _start(sptes, plain_rows, special, ext)
     room = scenario.n_max_mmu_pages - k.MIN_FREE_MMU_PAGES - start["n_used"]
     walk = _Walk(scenario, kernel, special, room)
-    none = np.empty(0, np.int64)
-    heads = {3: walk.level(3, (none, none, [])), 2: walk.level(2, plain)}
-    for first, end in scenario.ranges:
+    heads = {3: walk.heads(3, (NONE, NONE, [])), 2: walk.heads(2, plain)}
+    for start_gfn, end in scenario.ranges:
         for level in range(3, scenario.target_level, -1):
-            walk.run(heads[level], level, first >> 9 * (level - 1), (end - 1) >> 9 * (level - 1))
+            walk.run(heads[level], start_gfn, end)
     counts = np.concatenate([np.empty((0, len(COLUMNS)), np.int64), *walk.blocks])
-    levels = np.concatenate([none, *walk.levels])
-    return Demand(counts, levels, walk.enospc, walk.walker_checks, walk.nr_heads_2m, start)
+    levels = np.concatenate([NONE, *walk.levels])
+    return Splits(counts, levels, walk.enospc, walk.walker_checks, walk.nr_heads_2m, start)
 
 
 def _start(sptes: Sptes, plain: Sptes, special: SpecialPages, ext: int) -> dict[str, int]:

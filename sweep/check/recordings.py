@@ -17,7 +17,7 @@ from core.recording.rebuild import UNLIMITED, scenario_of
 from core.recording.trace import Attempt, Trace, parse_trace
 from core.reference import Event, run_reference
 from core.scenario import Scenario, ScenarioError, parse_scenario
-from core.scenario.walk import demand_of
+from core.scenario.walk import splits_of
 from sweep.inputs import read_lines
 
 SUFFIXES: Final = (".trace", ".trace.gz")
@@ -83,8 +83,8 @@ def rebuild(trace: Trace, kernel: str, tasks: Collection[str] = ()) -> Rebuilt:
 def calibration(path: Path, kernel: str, tasks: Collection[str]) -> Calibration:
     """Costs that a recording shows. Raises InputError if it shows too little."""
     found = rebuild(read_trace(path), kernel, tasks)
-    demand = demand_of(found.scenario, kernel)
-    return calibrate(found.recording, demand, found.prediction.refills)
+    splits = splits_of(found.scenario, kernel)
+    return calibrate(found.recording, splits, found.prediction.refills)
 
 
 def cost_file(source: Path, found: Calibration) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from core.constants import HUGE_PAGES_PER_GIB
-from core.workload import ROLE, Workload, mapping, mix, stream_key, threshold
+from core.workload import ROLE, Workload, memslot_of, mix, stream_key, threshold
 
 
 def roles(workload: Workload, page: int) -> list[int]:
@@ -22,7 +22,7 @@ def roles(workload: Workload, page: int) -> list[int]:
 
 def scenario(workload: Workload, **geometry: Any) -> dict[str, Any]:
     """Golden-format scenario of a workload with one memslot and one round."""
-    slot = mapping(workload, 0)
+    slot = memslot_of(workload, 0)
     blocks = set((slot.block // HUGE_PAGES_PER_GIB).tolist())
     pages = [p for p in range(slot.size) if p // HUGE_PAGES_PER_GIB not in blocks]
     aliased = set(slot.aliased.tolist())

@@ -8,7 +8,7 @@ from core.recording.calibrate import calibrate
 from core.recording.predict import predict
 from core.recording.rebuild import scenario_of
 from core.recording.trace import parse_trace
-from core.scenario.walk import demand_of
+from core.scenario.walk import splits_of
 
 NS = {"split": 10_000, "reuse": 1_000, "desc": 10, "drop": 500, "desc_alloc": 70, "page_alloc": 350}
 
@@ -46,7 +46,7 @@ def measured(lines):
     scenario = scenario_of(recording, "v6_12")
     prediction = predict(trace, recording, scenario, "v6_12")
     assert prediction.agrees, prediction
-    return calibrate(recording, demand_of(scenario, "v6_12"), prediction.refills)
+    return calibrate(recording, splits_of(scenario, "v6_12"), prediction.refills)
 
 
 ONE, SAME, TWO = ("wux",), ("wux", "wux"), ("wux", "-ux")

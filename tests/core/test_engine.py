@@ -15,7 +15,7 @@ from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
 from core.recording.workload import recorded_demand
 from core.reference import run_reference
-from core.scenario import parse_scenario, walk
+from core.scenario import parse_scenario
 from core.story import attempts, story
 from core.workload import Workload
 from tests.core.spelled import scenario
@@ -72,8 +72,7 @@ def test_a_drawn_workload_is_split_as_the_reference_splits_it(
 def test_a_drawn_workload_demands_what_its_written_out_scenario_does(workload: Workload) -> None:
     unbroken = replace(workload, clear_chunk=0)
     drawn = demand_of(unbroken)
-    walked = walk.demand_of(parse_scenario(scenario(unbroken)), workload.kernel)
-    written = recorded_demand(walked)
+    written = recorded_demand(parse_scenario(scenario(unbroken)), workload.kernel)
     for field in fields(Demand):
         same = np.array_equal(getattr(drawn, field.name), getattr(written, field.name))
         assert same, field.name
@@ -82,8 +81,8 @@ def test_a_drawn_workload_demands_what_its_written_out_scenario_does(workload: W
 def test_a_page_of_two_roles_is_write_protected_once_where_it_is_recorded_too() -> None:
     # Two shadow pages of 512 entries, of one 2M page.
     pages = Workload(3, alias_ratio=1, distinct_role_ratio=1)
-    walked = walk.demand_of(parse_scenario(scenario(pages)), pages.kernel)
-    assert recorded_demand(walked).nr_walked == demand_of(pages).nr_walked == 3
+    written = recorded_demand(parse_scenario(scenario(pages)), pages.kernel)
+    assert written.nr_walked == demand_of(pages).nr_walked == 3
 
 
 @given(WORKLOADS, st.sampled_from(["kernel", "exact_demand", "opportunistic", "split_per_drop"]))

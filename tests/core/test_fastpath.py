@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.reference import run_reference
 from core.scenario import parse_scenario
 from core.scenario.fastpath import fast_totals
-from core.scenario.walk import demand_of
+from core.scenario.walk import splits_of
 from tests.goldens import goldens
 from tests.random_scenarios import draw_scenario
 
@@ -42,7 +42,7 @@ def test_demand_is_what_each_split_of_the_machine_takes(seed, kernel):
     raw = draw_scenario(random.Random(seed)) | {"alloc_fail_at": None, "desc_min": 513}
     scenario = parse_scenario(raw | {"desc_capacity": 1026})
     splits = [e for e in run_reference(scenario, kernel, 1 << 20).events if e.result == 0]
-    demand = demand_of(scenario, kernel)
+    demand = splits_of(scenario, kernel)
     assert demand.desc.tolist() == [e.desc_before - e.desc_after for e in splits]
     assert demand.created.tolist() == [e.created for e in splits]
     assert demand.level.tolist() == [e.level for e in splits]

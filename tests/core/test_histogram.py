@@ -11,7 +11,7 @@ from core.errors import InputError
 from core.recording.histogram import CAVEAT, parse_histogram
 from core.recording.workload import recorded_scenario
 from core.scenario.fastpath import fast_totals
-from core.scenario.walk import demand_of
+from core.scenario.walk import splits_of
 
 DATA = Path(__file__).parents[1] / "data" / "traces"
 TEXT = "Rmap_Count:\t0\t1\t2-3\nLevel=4K:\t9\t0\t0\t\nLevel=2M:\t2\t3\t4\t\nLevel=1G:\t1\t0\t0\t\n"
@@ -38,12 +38,12 @@ def test_a_histogram_is_that_many_pages_of_each_length():
     assert scenario.npages == 512 * 512  # nine 2M pages, rounded up to 1 GiB
     assert sorted(Counter(scenario.sptes.gfn.tolist()).values()) == [1, 1, 1, 2, 2, 2, 2]
     # Four pages with a second parent of the same role: one descriptor each.
-    assert demand_of(scenario, "v6_12").desc.sum() == 4
+    assert splits_of(scenario, "v6_12").desc.sum() == 4
 
 
 def test_roles_that_the_histogram_cannot_tell_are_drawn_as_asked():
     scenario, _ = recorded_scenario(TEXT, "stat", "v6_12", distinct_role_ratio=1)
-    assert demand_of(scenario, "v6_12").desc.sum() == 4 * 512
+    assert splits_of(scenario, "v6_12").desc.sum() == 4 * 512
 
 
 def test_the_places_follow_the_seed():

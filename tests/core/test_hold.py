@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from core.arrays import first_from
 from core.demand import Stream
-from core.hold import first_from, hold_quantiles, hold_times
+from core.hold import hold_quantiles, hold_times
 
 # A split, what a reuse saves, a descriptor, a flush.
 HELD = np.array([100.0, 30.0, 7.0, 1000.0])

@@ -12,7 +12,7 @@ from core.recording.rebuild import scenario_of
 from core.recording.trace import parse_trace
 from core.reference import run_reference
 from core.scenario import parse_scenario
-from core.scenario.walk import demand_of
+from core.scenario.walk import splits_of
 from tests.random_scenarios import draw_scenario
 
 PRINTED = 5  # role bits that kvm_mmu_get_page prints: ad_disabled and efer_nx
@@ -84,6 +84,6 @@ def test_a_run_is_rebuilt_from_its_trace_and_every_drop_is_predicted(seed, kerne
     assert prediction.agrees, prediction
     recorded = sum(e.result == EAGAIN for e in events)
     assert prediction.explained + len(prediction.extra) == recorded
-    taken, again = demand_of(scenario, kernel), demand_of(rebuilt, kernel)
+    taken, again = splits_of(scenario, kernel), splits_of(rebuilt, kernel)
     assert taken.desc.tolist() == again.desc.tolist()
     assert taken.created.tolist() == again.created.tolist()
