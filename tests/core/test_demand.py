@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.demand import Demand, demand_of, prefix
-from core.workload import ALIASED_2M, Workload, drawn
+from core.workload import ALIASED_2M, Memslot, Workload, drawn
 
 
 def test_an_unaliased_memslot_takes_one_shadow_page_a_split_and_no_descriptor() -> None:
@@ -362,3 +362,28 @@ def test_shadow_pages_may_run_out_just_behind_a_head_of_1g() -> None:
     assert (demand.nr_splits, demand.giant.size) == (16448, 2 * 32)
     assert demand.nr_unsplit == 512 * 32 + 32 + 77 * 32
     assert demand.nr_enospc == 512 * 8 + 512 * 8 + 77 * 8
+
+
+GIB = 512
+"""2M pages in a GiB, all that one table of level 2 maps."""
+
+
+@pytest.mark.parametrize(
+    ("twice_mapped", "mapped_1g", "tables"),
+    [
+        ({}, {}, 1024),  # one of level 2 a GiB
+        ({7: 3}, {}, 1024 + 2),
+        ({0: 2, GIB - 1: 3}, {}, 1024 + 2),  # the second and third table serve both pages
+        ({GIB - 1: 2, GIB: 3}, {}, 1024 + 1 + 2),
+        ({}, dict.fromkeys(range(1024), 1), 2),  # one of level 3 for 512 GiB, none of level 2
+        ({}, dict.fromkeys(range(1024), 1) | {0: 4, 511: 2, 512: 3}, 2 + 3 + 2),
+        ({GIB: 2}, {0: 1}, 1023 + 1 + 1),
+    ],
+)
+def test_tables_hold_the_huge_sptes_of_a_memslot_of_1_tib(
+    twice_mapped: dict[int, int], mapped_1g: dict[int, int], tables: int
+) -> None:
+    aliased, lengths = np.array(list(twice_mapped.items()), np.int64).reshape(-1, 2).T
+    block, views = np.array(list(mapped_1g.items()), np.int64).reshape(-1, 2).T
+    slot = Memslot(0, 1024 * GIB, aliased, lengths, block * GIB, views)
+    assert slot.nr_parent_pages == tables

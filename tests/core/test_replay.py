@@ -20,7 +20,9 @@ POLICIES = ("kernel", "exact_demand", "opportunistic", "exact_opportunistic", "s
 def drops(
     splits: list[streams.Split], policy: str, capacities: list[int], objects: int
 ) -> list[int]:
-    found = replay(streams.demand(splits), policy, 513, np.array(capacities), objects, Cost())
+    found = replay(
+        streams.demand(splits), policy, 513, np.array(capacities, np.int64), objects, Cost()
+    )
     return found.drops.sum(axis=1).tolist()
 
 
@@ -55,6 +57,11 @@ def test_300_pages_with_a_same_role_alias() -> None:
     # The cold drop is both; at 513 and 514 no other coincides, nor at 553: 8 + 8 - 1 = 15.
     same_role = [(0, 1), (1, 0)] * 300
     assert drops(same_role, "kernel", [513, 514, 553, 1026], 40) == [307, 157, 15, 8]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_no_capacity_at_all_gives_no_row(policy: str) -> None:
+    assert drops([(512, 1)] * 3, policy, [], 40) == []
 
 
 def test_a_larger_cache_can_drop_the_lock_more_often() -> None:
