@@ -14,7 +14,8 @@ from sweep.config import CONF, check_key, file_of
 from sweep.errors import RefusedError
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_OTHER_PACKAGE: Final = "# @package"
+_PACKAGE: Final = re.compile(r"^# *@package +(\S+)", re.MULTILINE)
+"""Where a file says that it places itself in the config, if not at its group."""
 
 
 def folders_of(config: DictConfig) -> list[Path]:
@@ -45,27 +46,54 @@ def refuse_wrong_files(config: DictConfig) -> None:
 
 
 def problems(folders: Sequence[Path], group: str, option: str) -> list[str]:
-    """`FILE:LINE: what, rule` for each line of an option's file that is wrong.
+    """`FILE:LINE: what, rule` for each wrong line of an option and of those in its `defaults`.
 
-    Empty for a file that places itself elsewhere in the config, and for one that is no YAML.
+    Empty for a file that is no YAML.
     """
-    path = file_of(folders, group, option)
-    text = path.read_text(errors="replace") if path and group in GROUPS else ""
-    if _OTHER_PACKAGE in text:
-        return []
-    found = ((line, _problem(f"{group}.{name}", node)) for line, name, node in _lines(text))
-    return [f"{path}:{line}: {problem}" for line, problem in found if problem]
+    found = []
+    options = [option] if group in GROUPS else []
+    for each in options:  # grows while it is read
+        path = file_of(folders, group, each)
+        text = path.read_text(errors="replace") if path else ""
+        root = _root(text)
+        options += [name for name in _defaults(root) if name not in options]
+        told = ((line, _problem(key, node)) for line, key, node in _set(root, _place(text, group)))
+        found += [f"{path}:{line}: {problem}" for line, problem in told if problem]
+    return found
 
 
-def _lines(text: str) -> Iterator[tuple[int, str, yaml.Node]]:
-    """Line from 1, key and value of each entry of a YAML mapping."""
+def _root(text: str) -> yaml.Node | None:
     try:
-        root = yaml.compose(text, Loader=_LOADER)
+        return yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError:
-        return
-    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
-        if key.value != "defaults":
-            yield key.start_mark.line + 1, str(key.value), value
+        return None
+
+
+def _place(text: str, group: str) -> str:
+    """Where in the config a file of `group` places what it sets; empty for the root."""
+    named = _PACKAGE.search(text)
+    package = named[1] if named else "_group_"
+    return {"_group_": group, "_global_": ""}.get(package, package)
+
+
+def _entries(node: yaml.Node | None) -> list[tuple[yaml.Node, yaml.Node]]:
+    return node.value if isinstance(node, yaml.MappingNode) else []
+
+
+def _defaults(root: yaml.Node | None) -> list[str]:
+    """Other options of the same group that a file begins with."""
+    lists = [node.value for key, node in _entries(root) if key.value == "defaults"]
+    return [str(each.value) for nodes in lists for each in nodes if isinstance(each.value, str)]
+
+
+def _set(root: yaml.Node | None, place: str) -> Iterator[tuple[int, str, yaml.Node]]:
+    """Line from 1, full key and value of what a YAML mapping at `place` sets in `GROUPS`."""
+    for key, value in _entries(root):
+        name = f"{place}.{key.value}" if place else str(key.value)
+        if not place and isinstance(value, yaml.MappingNode):
+            yield from _set(value, name)
+        elif name.partition(".")[0] in GROUPS and key.value != "defaults":
+            yield key.start_mark.line + 1, name, value
 
 
 def _problem(key: str, node: yaml.Node) -> str | None:

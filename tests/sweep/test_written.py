@@ -48,6 +48,34 @@ def test_every_wrong_line_is_named_at_once(tmp_path):
     assert lines == ["4", "6"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "at"),
+    [
+        (["# @package cost", "split_ns: -5"], 2),
+        (["# @package _group_", "think_ns: 5", "split_ns: -5"], 3),
+        (["# @package _global_", "name: mine", "cost:", "  split_ns: -5"], 4),
+        (["#@package _global_", "grid: {cost.split_ns: [-1, 2]}", "cost: {split_ns: -5}"], 3),
+    ],
+)
+def test_a_wrong_line_is_found_wherever_its_file_places_itself(tmp_path, lines, at):
+    path = tmp_path / "cost" / "mine.yaml"
+    path.parent.mkdir()
+    path.write_text("\n".join(lines))
+    assert problems([CONF, tmp_path], "cost", "mine") == [
+        f"{path}:{at}: cost.split_ns=-5.0: {RANGE}"
+    ]
+
+
+def test_a_wrong_line_is_named_in_the_file_that_has_it(tmp_path):
+    path = written(tmp_path, "split_ns: -5")
+    heir = path.with_name("heir.yaml")
+    heir.write_text("defaults: [mine, heir]\nthink_ns: -1\n")
+    found = [problem.split(": ")[0] for problem in problems([CONF, tmp_path], "cost", "heir")]
+    assert found == [f"{heir}:2", f"{path}:4"]
+    said = refused(tmp_path, "--config-dir", str(tmp_path), "cost=mine")
+    assert said.startswith(f"{path}:4: cost.split_ns=-5.0: {RANGE}")
+
+
 def test_what_another_value_gives_is_no_wrong_line(tmp_path):
     written(tmp_path, "fault_ns: ${cost.split_ns}", "running_vcpus: 0x10", "think_ns: '7'")
     assert problems([tmp_path], "cost", "mine") == []
