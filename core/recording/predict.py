@@ -62,6 +62,8 @@ def predict(trace: Trace, recording: Recording, scenario: Scenario, kernel: str)
     for what, at in (("no lock drop was recorded", missed), ("a cache was short", seen_short)):
         if at and difference is None:
             difference = {"line": seen[at[0]].line, "what": what, "number": len(at)}
+    if missed and levels == (0, 0):
+        notes.append("caches are taken to be empty at first; they are not if it starts mid-walk")
     if len(splits) < len(rebuilt.desc) and len(seen) == len(recording.attempts):
         notes.append(f"ends {len(rebuilt.desc) - len(splits)} splits before the walk does")
     return Prediction(

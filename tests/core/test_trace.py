@@ -229,6 +229,17 @@ def test_a_start_in_mid_walk_is_said_and_its_caches_are_guessed():
     assert (prediction.agrees, prediction.levels[1], prediction.extra) == (True, 10, [])
 
 
+def test_a_start_in_mid_walk_at_a_lock_drop_is_said_where_it_shows():
+    # 20 of 40 pages are left at the first drop, so they are filled after 20 splits, and not after
+    # 40 as if they had been empty.
+    pages = [[e for i in at for e in splits(512 * i, True)] for at in (range(20), range(20, 50))]
+    *_, prediction = predicted(recorded(split(0, -11), *pages[0], split(512 * 20, -11), *pages[1]))
+    assert (len(prediction.extra), len(prediction.missed)) == (1, 1)
+    assert any("if it starts mid-walk" in note for note in prediction.notes)
+    *_, cold = predicted(recorded(split(0, -11), *pages[0]))
+    assert (cold.missed, cold.notes) == ([], [])
+
+
 @pytest.mark.parametrize(
     "loss", ["CPU:0 [LOST 3 EVENTS]", "CPU:0 [3 EVENTS DROPPED]", "x 1 [0] 1.0: PERF_RECORD_LOST"]
 )
