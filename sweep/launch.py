@@ -25,7 +25,7 @@ from sweep.store import DONE, PLAN, StorageError, Store
 from sweep.terminal import tell
 
 INLINE_S: Final = 5.0
-"""`auto` starts Ray, which takes 2-6 s, only for runs that would take longer than this."""
+"""`auto` starts Ray, which takes 2-4 s, only for runs that would take longer than this."""
 
 
 @dataclass(frozen=True)

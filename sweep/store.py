@@ -19,7 +19,7 @@ from pyarrow import fs
 from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.plan import Plan, Shard
-from sweep.schema import DICTIONARY, FLOATS, schema
+from sweep.schema import COUNTS, DICTIONARY, FLOATS, schema
 
 PLAN: Final = "plan.json"
 DONE: Final = "done.json"
@@ -319,7 +319,8 @@ WRITER: Final[dict[str, Any]] = {
     "compression": "zstd",
     "compression_level": 3,
     "use_dictionary": DICTIONARY,
-    "column_encoding": dict.fromkeys(FLOATS, "BYTE_STREAM_SPLIT"),
+    "column_encoding": dict.fromkeys(FLOATS, "BYTE_STREAM_SPLIT")
+    | dict.fromkeys(COUNTS, "DELTA_BINARY_PACKED"),
     "write_page_checksum": True,
 }
 """Level 3 finds what repeats in neighbouring points, and is read faster for it than level 1."""

@@ -60,7 +60,8 @@ class RayBackend:
     def run(self, work: Work, shards: Iterable[Shard]) -> Iterator[Manifest]:
         start = time.monotonic()
         with session(self._config, work.versions) as ray:
-            ray.on_every_node(ray_worker.inspect, work)
+            if self._config.kind == "ray_cluster":
+                ray.on_every_node(ray_worker.inspect, work)
             self.start_s = time.monotonic() - start
             with ray.watched(f"What is done is kept; resume with: {work.plan.resume}"):
                 yield from _Pool(ray, work, iter(shards)).manifests()

@@ -10,13 +10,12 @@ from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.plan import Plan, Shard
-from sweep.schema import COUNTS, DICTIONARY, schema
+from sweep.schema import DICTIONARY, schema
 from sweep.store import (
     COMPACTED,
     DONE,
     SHARD,
     TABLE,
-    WRITER,
     Store,
     encode,
     read_plan,
@@ -25,8 +24,6 @@ from sweep.store import (
 
 ROWS: Final = 1 << 20
 """Rows of a file: some 500 MB in memory, 10-60 MB on disk."""
-
-ENCODING: Final = WRITER["column_encoding"] | dict.fromkeys(COUNTS, "DELTA_BINARY_PACKED")
 
 _PREFERRED: Final = ("desc_capacity", "memslot_gib", "alias_ratio", "policy")
 
@@ -101,5 +98,5 @@ def _write(store: Store, plan: Plan, name: str, rows: pa.Table) -> str:
     rows = rows.cast(schema()).combine_chunks()
     digest = checksum(rows)
     about = {"digest": plan.digest, "checksum": digest}
-    store.put(name, encode(rows, about, 1 << 17, column_encoding=ENCODING))
+    store.put(name, encode(rows, about, 1 << 17))
     return digest

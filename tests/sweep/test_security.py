@@ -109,6 +109,8 @@ def test_local_ray_listens_on_loopback_alone_and_asks_for_a_token_that_is_gone_a
         for link in process.net_connections("tcp")
         if link.status == psutil.CONN_LISTEN
     ]
+    started = " ".join(word for process in family for word in process.cmdline())
+    assert not any(name in started for name in ("dashboard.py", "monitor.py", "log_monitor"))
     raylet = next(p for p in family if p.name() == "raylet").environ()
     token = Path(raylet["RAY_AUTH_TOKEN_PATH"])
     assert (raylet["RAY_AUTH_MODE"], token.stat().st_mode & 0o777) == ("token", 0o600)

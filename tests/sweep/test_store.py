@@ -39,6 +39,7 @@ def test_a_shard_is_compressed_as_declared_and_carries_page_checksums(work, tmp_
     assert "RLE_DICTIONARY" in columns["desc_capacity"]["encodings"]
     assert "RLE_DICTIONARY" not in columns["nr_lock_drops"]["encodings"]
     assert "BYTE_STREAM_SPLIT" in columns["total_ns"]["encodings"]
+    assert "DELTA_BINARY_PACKED" in columns["nr_lock_drops"]["encodings"]
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, -1])
