@@ -20,7 +20,7 @@ FLOATS: Final = [o.name for o in OUTCOMES if o.kind is float]
 """Columns that compress best byte by byte (BYTE_STREAM_SPLIT)."""
 
 COUNTS: Final = ["point", *(o.name for o in OUTCOMES if o.kind is int)]
-"""Whole numbers without a dictionary: in sorted rows, neighbours differ by little."""
+"""Whole numbers without a dictionary: neighbours differ by little (DELTA_BINARY_PACKED)."""
 
 
 def _field(name: str, kind: type, role: str, unit: str, text: str, **more: str) -> pa.Field:

@@ -13,7 +13,7 @@ from sweep.plan import Segment
 from sweep.shard import Engine, Outcomes, evaluate
 
 MAX_SHARD: Final = 1 << 17
-"""Points: 131,072 rows are 65 MB in memory and 2-10 MB in a file."""
+"""Points: 131,072 rows are 65 MB in memory and up to 10 MB in a file."""
 
 BYTES_PER_POINT: Final = 60
 """Parquet bytes, measured on the experiments of `conf/`; for estimates only."""

@@ -301,16 +301,11 @@ class Store:
             )
 
 
-def encode(
-    rows: pa.Table, about: dict[str, Any], row_group: int = 1 << 30, **options: Any
-) -> pa.Buffer:
-    """`rows` as one Parquet file in memory; `about` goes into its footer under `splitsweep`.
-
-    `options` are pyarrow's, over those of `WRITER`.
-    """
+def encode(rows: pa.Table, about: dict[str, Any], row_group: int = 1 << 30) -> pa.Buffer:
+    """`rows` as one Parquet file in memory; `about` goes into its footer under `splitsweep`."""
     metadata = {"splitsweep": json.dumps(about, sort_keys=True)}
     out = pa.BufferOutputStream()
-    with pq.ParquetWriter(out, schema().with_metadata(metadata), **(WRITER | options)) as writer:
+    with pq.ParquetWriter(out, schema().with_metadata(metadata), **WRITER) as writer:
         writer.write_table(rows.replace_schema_metadata(metadata), row_group_size=row_group)
     return out.getvalue()
 

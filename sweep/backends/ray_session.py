@@ -158,13 +158,11 @@ def _lean() -> Iterator[None]:
     """
     from ray._private import parameter, services, utils
 
+    params = partial(parameter.RayParams, no_monitor=True, include_log_monitor=False)
     with (
         _replaced(utils, "get_dashboard_dependency_error", lambda: ImportError("not wanted")),
         _replaced(services, "start_api_server", lambda *_, **__: (None, None)),
-        _replaced(
-            *(parameter, "RayParams"),
-            partial(parameter.RayParams, no_monitor=True, include_log_monitor=False),
-        ),
+        _replaced(parameter, "RayParams", params),
     ):
         yield
 
