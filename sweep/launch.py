@@ -20,7 +20,7 @@ from sweep.plan import Plan, Segment, refuse_mismatch
 from sweep.progress import Reporter
 from sweep.provenance import provenance, versions
 from sweep.shard import Engine, Outcomes, Work, peak_rss
-from sweep.sizing import BYTES_PER_POINT, measure
+from sweep.sizing import BYTES_PER_POINT, BYTES_PER_SHARD, measure
 from sweep.store import DONE, PLAN, StorageError, Store
 from sweep.terminal import tell
 
@@ -140,11 +140,11 @@ class _Launch:
         return replace(plan, segments=segments, seconds=round(found.seconds, 3))
 
     def _estimate(self, plan: Plan) -> str:
-        megabytes = plan.points * BYTES_PER_POINT / 1e6
+        size = plan.nr_shards * BYTES_PER_SHARD + plan.points * BYTES_PER_POINT
         return (
             f"{self._store.uri}: {plan.points:,} points, {self._grid.blocks():,} blocks, "
             f"{plan.nr_shards:,} shards, about {plan.seconds:,.1f} core seconds and "
-            f"{megabytes:,.1f} MB, backend {self._kind(plan, plan.points)}"
+            f"{size / 1e6:,.1f} MB, backend {self._kind(plan, plan.points)}"
         )
 
     def _publish(self, plan: Plan) -> Plan:

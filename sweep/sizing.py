@@ -15,8 +15,10 @@ from sweep.shard import Engine, Outcomes, evaluate
 MAX_SHARD: Final = 1 << 17
 """Points: 131,072 rows are 65 MB in memory and up to 10 MB in a file."""
 
-BYTES_PER_POINT: Final = 60
-"""Parquet bytes, measured on the experiments of `conf/`; for estimates only."""
+BYTES_PER_SHARD: Final = 40_000
+BYTES_PER_POINT: Final = 4
+"""Parquet bytes: what a file says of its columns, and what a row adds to that. Measured on the
+experiments of `conf/` and on runs of 10^7 points, 1 to 5 bytes a row; for estimates only."""
 
 _STRETCHES: Final = 32
 _PROBE_POINTS: Final = (1, 16, 256)

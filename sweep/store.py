@@ -317,6 +317,7 @@ WRITER: Final[dict[str, Any]] = {
     "column_encoding": dict.fromkeys(FLOATS, "BYTE_STREAM_SPLIT")
     | dict.fromkeys(COUNTS, "DELTA_BINARY_PACKED"),
     "write_page_checksum": True,
+    "write_batch_size": 1 << 16,
 }
 """Level 3 finds what repeats in neighbouring points, and is read faster for it than level 1."""
 

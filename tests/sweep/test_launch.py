@@ -1,6 +1,7 @@
 """Invariant: what launching does before, beside and after computing."""
 
 import json
+import re
 import shutil
 
 import pyarrow as pa
@@ -39,6 +40,14 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(tmp_path, capsys):
     assert "core seconds" in said
     assert " MB, backend inline" in said
     assert not (tmp_path / "new").exists()
+
+
+def test_a_dry_run_knows_the_size_of_the_files_to_come(tmp_path, capsys):
+    launch(GRID, job_of(tmp_path, dry_run=True), tiny)
+    megabytes = float(re.search(r"([\d.]+) MB", capsys.readouterr().err)[1])
+    launch(GRID, job_of(tmp_path), tiny)
+    written = sum(path.stat().st_size for path in run_of(tmp_path).glob("shard-*")) / 1e6
+    assert written / 1.5 < megabytes < written * 1.5
 
 
 def test_one_bad_point_in_a_million_is_one_error_row(tmp_path, capsys):
