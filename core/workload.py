@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.arrays import NONE, Ints
+from core.arrays import NONE, Ints, changes
 from core.compiled import compiled, inlined
 from core.constants import HUGE_PAGES_PER_GIB, PTE_LIST_EXT, SPTES_PER_PAGE
 
@@ -166,7 +166,7 @@ class Memslot:
         region = HUGE_PAGES_PER_GIB * SPTES_PER_PAGE
         further: int = _further(self.aliased, self.lengths, HUGE_PAGES_PER_GIB)
         further += _further(self.block, self.block_lengths, region)
-        return gib + further + np.unique(self.block // region).size
+        return gib + further + int(changes(self.block // region).sum())
 
 
 @compiled
