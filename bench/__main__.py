@@ -32,6 +32,7 @@ Rows = list[dict[str, Any]]
 def main() -> None:
     """Run the parts named on the command line, or all of them."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
     for name in sys.argv[1:] or PARTS:
         print(f"{name} ...", file=sys.stderr)
         start = time.perf_counter()

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ REPEATS = 5
 BIN = Path(sys.executable).parent
 ALONE = ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none"]
 QUIET = ["backend=inline"]
+HERE = {"PYTHONPATH": str(Path(__file__).parent.parent)}
+"""Where the bare apps are found."""
 
 COMMANDS: dict[str, list[str]] = {
     "bare Hydra app, no config": [sys.executable, "-m", "bench.bare_app", "--alone", *ALONE],
@@ -42,30 +43,23 @@ COMMANDS: dict[str, list[str]] = {
 
 def _once(command: list[str], folder: str) -> float:
     start = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, check=True)
+    subprocess.run(command, cwd=folder, env=os.environ | HERE, capture_output=True, check=True)
     return time.perf_counter() - start
 
 
-@cache
-def _environment() -> dict[str, str]:
-    """This project can be imported everywhere, and keeps its bytecode as installed packages do."""
-    here = str(Path(__file__).parent.parent)
-    kept = {name: v for name, v in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"PYTHONPATH": here}
-
-
 def table() -> list[dict[str, Any]]:
-    """Median seconds of each command, after a first run that writes its bytecode."""
-    found = []
-    for name, command in COMMANDS.items():
-        times = []
-        for _ in range(1 + REPEATS):
+    """Median seconds of each command, after a first run that writes its bytecode.
+
+    Commands take turns, so that a machine that slows down does so for all of them.
+    """
+    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    for _ in range(1 + REPEATS):
+        for name, command in COMMANDS.items():
             with tempfile.TemporaryDirectory(prefix="ss-") as folder:
                 if name.endswith(("again", "sql")):
                     _once(COMMANDS["sweep, one point"], folder)
-                times.append(_once(command, folder))
-        found.append({"name": name, "seconds": statistics.median(times[1:])})
-    return found
+                times[name].append(_once(command, folder))
+    return [{"name": n, "seconds": statistics.median(each[1:])} for n, each in times.items()]
 
 
 def rows(commands: list[dict[str, Any]]) -> list[dict[str, Any]]:
