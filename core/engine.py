@@ -131,6 +131,14 @@ def _varies(column: NDArray[Any]) -> bool:
     return column.strides[0] != 0 and bool((column != column[0]).any())
 
 
+def demand_at(point: Mapping[str, Any], recordings: Mapping[str, str]) -> Demand:
+    """The demand stream of one point, given a value for each parameter.
+
+    Raises ValueError as `outcomes` does.
+    """
+    return _demand(dict(point), point["memslot_gib"], recordings)
+
+
 def _demand(values: Values, largest: float, recordings: Mapping[str, str]) -> Demand:
     """Demand of one workload, of which memslots of up to `largest` GiB are asked for too."""
     if values["path"]:

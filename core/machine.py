@@ -161,5 +161,7 @@ def _run(stream, rule, sizes, held, outside, timeslice, vcpus):  # type: ignore[
         holds[nr_holds] = hold
         nr_holds += 1
         lock_held += hold
+    for _ in range(turn, breaks.size if split == nr_splits else 0):  # the caller's walk goes on
+        now, draw = _serve_waiting(arrivals, now, outside[0], vcpus, draw)
     counts[7] = split
     return counts, np.array([lock_held, now]), holds[:nr_holds]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-MODEL_VERSION: Final = 2
+MODEL_VERSION: Final = 3
 """Raised whenever a number in an existing table would change."""
 
 ENGINES: Final = ("auto", "reference", "expected")
@@ -63,7 +63,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     _time("lock_held_ns", "mmu_lock held for writing by the splitter, all holds together"),
     _time(
         "hold_ns_p50",
-        "median of the times mmu_lock was held without a break; nan, as the next two, in a row of "
+        "median of the times mmu_lock was held without a break; null, as the next two, in a row of "
         "engine=expected",
     ),
     _time("hold_ns_p99", "99th percentile of these, nearest rank"),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from core.constants import EAGAIN
-from core.demand import Demand, demand_of
-from core.engine import workload_of
+from core.demand import Demand
+from core.engine import demand_at
 from core.replay import RULES
 
 
@@ -31,10 +31,13 @@ class Attempt:
     page: int
 
 
-def story(point: Mapping[str, Any]) -> Iterator[Attempt]:
+def story(
+    point: Mapping[str, Any], recordings: Mapping[str, str] | None = None
+) -> Iterator[Attempt]:
     """Every attempt of one point, in order.
 
-    `point` has a value for each parameter. Time does not enter: raises ValueError where drops
+    `point` has a value for each parameter, `recordings` the text of the file that its `path` names,
+    if it names one. Time does not enter: raises ValueError where drops
     depend on it (waiting vCPUs, time slices).
     """
     if point["timeslice_ns"] > 0 or (point["think_ns"] > 0 and point["preempt_on_contention"]):
@@ -43,7 +46,7 @@ def story(point: Mapping[str, Any]) -> Iterator[Attempt]:
             "no clock: set both to 0 to be told what the caches alone do."
         )
     sizes = (point["desc_min"], point["desc_capacity"], point["object_capacity"])
-    return attempts(demand_of(workload_of(point)), point["policy"], *sizes)
+    return attempts(demand_at(point, recordings or {}), point["policy"], *sizes)
 
 
 def attempts(

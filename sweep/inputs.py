@@ -6,7 +6,7 @@ Every refusal is an InputError that names the file, the line and the rule.
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final
 
@@ -14,6 +14,7 @@ from core.errors import InputError
 from core.patterns import KERNELS
 from sweep.errors import RefusedError
 from sweep.grid import Grid
+from sweep.store import Store
 
 MAX_LINE: Final = 1 << 26
 MAX_RECORDED_LINE: Final = 1 << 16
@@ -79,3 +80,12 @@ def read_workloads(grid: Grid) -> dict[str, str]:
         return {path: read_workload(Path(path)) for path in sorted(map(str, paths))}
     except ValueError as error:
         raise RefusedError(f"workload.path: {error}") from error
+
+
+def kept_workloads(store: Store, inputs: Mapping[str, str]) -> dict[str, str]:
+    """The text of every recorded workload of a run by its path, from the copies that it keeps.
+
+    `inputs` has the sha256 of each path. A copy that is missing is empty text.
+    """
+    texts = {path: store.get(f"inputs/{sha256}") or b"" for path, sha256 in inputs.items()}
+    return {path: text.decode(errors="replace") for path, text in texts.items()}

@@ -66,18 +66,26 @@ def table(
     parameters, outcomes
         Arrays of shape (n,); `outcomes` has `engine` too.
     errors
-        Message by row; the outcomes of these rows become null.
+        Message by row; the outcomes of these rows become null, as do outcomes that are nan.
     """
     rows = len(next(iter(parameters.values())))
     failed = np.isin(np.arange(rows), list(errors)) if errors else None
     columns: dict[str, pa.Array] = {"point": _array(np.arange(first, first + rows), None)}
     columns |= {name: _array(values, None) for name, values in parameters.items()}
-    columns |= {name: _array(values, failed) for name, values in outcomes.items()}
+    columns |= {name: _array(v, _without(v, failed)) for name, v in outcomes.items()}
     columns["error"] = pa.nulls(rows, pa.string())
     if errors:
         columns["error"] = pa.array(map(errors.get, range(rows)), pa.string())
     wanted = schema()
     return pa.table([columns[field.name] for field in wanted], schema=wanted)
+
+
+def _without(values: NDArray[Any], failed: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Which rows have no such outcome."""
+    unknown = np.isnan(values) if values.dtype.kind == "f" else np.zeros(1, bool)
+    if not unknown.any():
+        return failed
+    return unknown if failed is None else unknown | failed
 
 
 def _array(values: NDArray[Any], null: NDArray[Any] | None) -> pa.Array:

@@ -194,7 +194,8 @@ def on_front(metrics: Sequence[str], by: Sequence[str]) -> pl.Expr:
 
 
 def _undominated(rows: pl.Series) -> pl.Series:
-    values = rows.struct.unnest().to_numpy()
+    """A metric that is not known is worse than any that is."""
+    values = rows.struct.unnest().fill_null(np.inf).to_numpy()
     order = np.lexsort(values.T[::-1])
     front = np.empty((0, values.shape[1]))
     kept = np.zeros(len(values), bool)

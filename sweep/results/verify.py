@@ -11,6 +11,7 @@ from core.parameters import PARAMETERS
 from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
+from sweep.inputs import kept_workloads
 from sweep.plan import Plan, Shard
 from sweep.shard import Engine, Outcomes, Work
 from sweep.store import (
@@ -42,15 +43,10 @@ def verify(
     """
     plan = read_plan(store)
     yield from _inputs(store, plan)
-    work = Work(plan, store, outcomes or Engine(plan.engine, _recordings(store, plan)))
+    work = Work(plan, store, outcomes or Engine(plan.engine, kept_workloads(store, plan.inputs)))
     chosen = np.random.default_rng(seed).integers(0, plan.points, min(sample, plan.points))
     compacted = store.compacted()
     yield from _compacted(work, compacted, chosen) if compacted else _shards(work, chosen)
-
-
-def _recordings(store: Store, plan: Plan) -> dict[str, str]:
-    texts = {path: store.get(f"inputs/{sha}") or b"" for path, sha in plan.inputs.items()}
-    return {path: text.decode(errors="replace") for path, text in texts.items()}
 
 
 def _inputs(store: Store, plan: Plan) -> Iterator[str]:
