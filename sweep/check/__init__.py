@@ -153,7 +153,7 @@ def calibrate_command(
     """Measure the cost of splits and lock drops: a file for `sweep cost=NAME`."""
     from sweep.check.recordings import calibration, cost_file
 
-    found = calibration(path, _layout(kernel) or "v6_12", task or ())
+    found = calibration(path, _layout(kernel), task or ())
     text = cost_file(path, found)
     try:
         output.write_text(text)

@@ -1,6 +1,5 @@
 """Conformance with recorded kernels: what the engine predicts against what ftrace saw."""
 
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,6 +17,7 @@ from core.recording.trace import Attempt, Trace, parse_trace
 from core.reference import Event, run_reference
 from core.scenario import Scenario, ScenarioError, parse_scenario
 from core.scenario.walk import splits_of
+from sweep.check.goldens import decoded
 from sweep.inputs import read_lines
 
 SUFFIXES: Final = (".trace", ".trace.gz")
@@ -80,10 +80,10 @@ def rebuild(trace: Trace, kernel: str, tasks: Collection[str] = ()) -> Rebuilt:
     return Rebuilt(recording, scenario, predict(trace, recording, scenario, kernel))
 
 
-def calibration(path: Path, kernel: str, tasks: Collection[str]) -> Calibration:
+def calibration(path: Path, kernel: str | None, tasks: Collection[str]) -> Calibration:
     """Costs that a recording shows. Raises InputError if it shows too little."""
-    found = rebuild(read_trace(path), kernel, tasks)
-    splits = splits_of(found.scenario, kernel)
+    _, _, layout, found = _read(path, kernel, tasks)
+    splits = splits_of(found.scenario, layout)
     return calibrate(found.recording, splits, found.prediction.refills)
 
 
@@ -102,14 +102,7 @@ def cost_file(source: Path, found: Calibration) -> str:
 
 def check_trace(path: Path, kernel: str | None = None, tasks: Collection[str] = ()) -> TraceReport:
     """Predict a recording from itself, and from the .json beside it if there is one."""
-    trace = read_trace(path)
-    beside = path.with_name(path.name.removesuffix(".gz").removesuffix(".trace") + ".json")
-    described = _Description(beside) if beside.exists() else None
-    if described and kernel not in (None, described.kernel):
-        rule = f"kernel {described.raw['kernel']!r} is {described.kernel}, not {kernel}"
-        raise InputError(beside, 0, f"{rule}: leave --kernel out")
-    told = kernel or (described.kernel if described else None)
-    layout, found = _explained(trace, [told] if told else KERNELS[::-1], tasks)
+    described, told, layout, found = _read(path, kernel, tasks)
     recording, alone = found.recording, found.prediction
     attempts = recording.attempts
     counts = {
@@ -129,6 +122,21 @@ def check_trace(path: Path, kernel: str | None = None, tasks: Collection[str] = 
     return TraceReport(str(path), layout, counts, alone_fields, workload, notes)
 
 
+def _read(
+    path: Path, kernel: str | None, tasks: Collection[str]
+) -> tuple["_Description | None", str | None, str, Rebuilt]:
+    """The .json beside a recording, the layout it or `kernel` tells, the one used, and with it what
+    is rebuilt."""
+    trace = read_trace(path)
+    beside = path.with_name(path.name.removesuffix(".gz").removesuffix(".trace") + ".json")
+    described = _Description(beside) if beside.exists() else None
+    if described and kernel not in (None, described.kernel):
+        rule = f"kernel {described.raw['kernel']!r} is {described.kernel}, not {kernel}"
+        raise InputError(beside, 0, f"{rule}: leave --kernel out")
+    told = kernel or (described.kernel if described else None)
+    return described, told, *_explained(trace, [told] if told else KERNELS[::-1], tasks)
+
+
 def _explained(trace: Trace, layouts: Sequence[str], tasks: Collection[str]) -> tuple[str, Rebuilt]:
     """The first of `layouts` that explains a recording, or the first of all."""
     first, *others = layouts
@@ -146,13 +154,11 @@ class _Description:
     def __init__(self, path: Path) -> None:
         self.path = path
         text = "\n".join(line for _, line in read_lines(path))
+        self.raw: dict[str, Any] = decoded(path, 1, text)
         try:
-            self.raw: dict[str, Any] = json.loads(text)
             release = re.match(r"(\d{1,3})\.(\d{1,3})", self.raw["kernel"])
             self.kernel = _layout(release[0] if release else "")
             self.scenario = parse_scenario(self.as_scenario())
-        except json.JSONDecodeError as error:
-            raise InputError(path, error.lineno, f"no JSON: {error.msg}") from error
         except ScenarioError as error:
             raise InputError(path, 0, str(error)) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -189,6 +189,10 @@ def test_a_description_without_its_fields_is_refused(tmp_path):
     (tmp_path / "a.trace.gz").write_bytes((TRACES / "6.12-a.trace.gz").read_bytes())
     (tmp_path / "a.json").write_text("{}\n")
     assert "a.json: need kernel, memslot" in check("trace", tmp_path, code=2)[1]
+    (tmp_path / "a.json").write_text('{"kernel":\n1,}\n')
+    assert "a.json:2: no JSON at column" in check("trace", tmp_path, code=2)[1]
+    (tmp_path / "a.json").write_text("[" * 200_000)
+    assert "a.json:1: no JSON that can be read" in check("trace", tmp_path, code=2)[1]
 
 
 def test_a_kernel_that_contradicts_the_description_is_refused():
@@ -204,6 +208,14 @@ def test_calibration_writes_a_cost_group_file(tmp_path):
     assert path.read_text() == out
     assert "defaults:\n  - default\nsplit_ns: " in out
     assert "[measured]" in out
+
+
+def test_calibration_reads_a_recording_as_the_kernel_that_its_description_names(tmp_path):
+    recorded = TRACES / "6.1-e.trace.gz"
+    _, error = check("calibrate", recorded, "--kernel", "v6_12", "-o", tmp_path / "x", code=2)
+    assert "is v6_1, not v6_12" in error
+    told, _ = check("calibrate", recorded, "--kernel", "v6_1", "-o", tmp_path / "told.yaml")
+    assert check("calibrate", recorded, "-o", tmp_path / "mine.yaml")[0] == told
 
 
 def test_a_recording_too_short_to_calibrate_is_refused_with_the_reason(tmp_path):
