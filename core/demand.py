@@ -14,9 +14,10 @@ import numpy as np
 from core.arrays import NONE, Bools, Ints, running
 from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
+from core.draws import is_own
 from core.order import FILLED, OWN, Heads, heads_of, joined
 from core.patterns import removal_order, takes_descriptor
-from core.workload import Memslot, Workload, is_own, memslot_of, role_draws
+from core.workload import Memslot, Workload, memslot_of
 
 
 class Stream(NamedTuple):
@@ -160,7 +161,7 @@ def _round(workload: Workload, slots: list[Memslot], filled: bool) -> tuple[Head
     desc_at, desc, reuse = _splits_of(
         heads.starts, heads.page, heads.length, heads.kind,
         *_lists(int(heads.length.max(initial=1)), workload.kernel, workload.pte_list_ext),
-        *role_draws(workload),
+        *workload.roles,
     )  # fmt: skip
     nr_splits = heads.splits
     giant = heads.splits_in(heads.giants)

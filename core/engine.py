@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import Ints, changes
+from core.columns import progress, spent
 from core.constants import HUGE_PAGES_PER_GIB
 from core.cost import Cost
 from core.demand import Demand, demand_of, has_prefixes, prefix
-from core.geometry import full_bytes, standing_bytes
 from core.outcome import ENGINES, OUTCOMES
 from core.parameters import BY_NAME
-from core.replay import RULES, Replay, replay
+from core.replay import RULES, replay
 from core.workload import Workload
 
 Columns = Mapping[str, NDArray[Any]]
@@ -200,7 +200,7 @@ def _replayed(demand: Demand, shared: Values, capacities: Ints, engine: str) -> 
     else:
         name, found = "replay", replay(*args)
     walk_ns = demand.nr_walked * cost.walk_ns(shared["caller"])
-    columns = _progress(demand, found, cost) | _spent(found, shared, capacities, walk_ns)
+    columns = progress(demand, found, cost) | spent(found, shared, capacities, walk_ns)
     return columns | {"engine": name}
 
 
@@ -217,60 +217,10 @@ def _foreseen(shared: Values, capacities: Ints) -> Values:
     if rule:
         raise ValueError(f"engine=expected: {rule}. engine=auto draws the workload instead.")
     found = expected(workload, policy, desc_min, capacities, objects, cost)
-    progress = {
+    done = {
         "nr_huge_sptes": found.nr_splits,
         "nr_splits_2m": found.nr_splits,
         "nr_tlb_flushes": found.nr_splits * (cost.flush == "f1"),
     }
     walk_ns = workload.all_huge_pages * cost.walk_ns(shared["caller"])
-    return progress | _spent(found, shared, capacities, walk_ns) | {"engine": "expected"}
-
-
-def _progress(demand: Demand, found: Replay, cost: Cost) -> Values:
-    """What happened to the huge SPTEs."""
-    done = found.nr_splits
-    giant = np.searchsorted(demand.giant, done)
-    starved = demand.unsplit_after(done)
-    always = cost.flush == "f1"
-    return {
-        "nr_huge_sptes": demand.nr_huge_sptes,
-        "nr_splits_1g": giant,
-        "nr_splits_2m": done - giant,
-        "nr_unsplit": np.where(done < demand.nr_splits, starved, demand.nr_unsplit),
-        "nr_tlb_flushes": done if always else np.searchsorted(demand.nonleaf, done),
-        "nr_enospc": demand.nr_enospc,
-        "nr_enomem": 0,
-    }
-
-
-def _spent(found: Replay, shared: Values, capacity: Ints, walk_ns: float) -> Values:
-    """Lock drops, objects and modelled times. Write-protecting what was split, `walk_ns`, comes
-    after the splits."""
-    objects, ext = shared["object_capacity"], shared["pte_list_ext"]
-    desc, page, both, neither = found.drops.T
-    return {
-        "nr_lock_drops": found.drops.sum(axis=1),
-        "nr_drops_desc": desc,
-        "nr_drops_page": page,
-        "nr_drops_both": both,
-        "nr_drops_resched": neither,
-        "nr_desc_allocated": found.desc_allocated,
-        "nr_desc_used": found.desc_used,
-        "nr_desc_left": found.desc_left,
-        "nr_headers_allocated": found.objects_allocated,
-        "nr_headers_left": found.objects_left,
-        "nr_pages_allocated": found.objects_allocated,
-        "nr_pages_left": found.objects_left,
-        "nr_sp_created": found.nr_created,
-        "nr_sp_reused": found.nr_splits - found.nr_created,
-        "standing_bytes": standing_bytes(
-            *(capacity, found.desc_left, found.desc_allocated > 0),
-            *(objects, found.objects_left, found.objects_allocated > 0, ext),
-        ),
-        "full_bytes": full_bytes(capacity, objects, ext),
-        "lock_held_ns": found.held_ns,
-        "hold_ns_p50": found.holds[:, 0],
-        "hold_ns_p99": found.holds[:, 1],
-        "hold_ns_max": found.holds[:, 2],
-        "total_ns": found.elapsed_ns + walk_ns,
-    }
+    return done | spent(found, shared, capacities, walk_ns) | {"engine": "expected"}

@@ -15,15 +15,12 @@ from core.arrays import Ints
 from core.compiled import compiled
 from core.cost import Cost
 from core.demand import Demand
+from core.draws import ARRIVAL, mix, stream_start
 from core.hold import hold_quantiles
 from core.replay import RULES, Replay
-from core.workload import mix, stream_key
 
 STARVED_AFTER: Final = 100_000
 """Checks in a row without a split after which the splitter counts as starved, and gives up."""
-
-ARRIVALS = np.uint64(5)
-"""Stream of draws for the times between two faults of a vCPU."""
 
 
 class Vcpus(NamedTuple):
@@ -57,7 +54,7 @@ def machine(
     times, holds = np.empty((capacities.size, 2)), np.empty((capacities.size, 3))
     clock = (cost.held, cost.outside, cost.timeslice_ns)
     waiting = cost.running_vcpus if cost.think_ns > 0 else 0
-    key = np.uint64(stream_key(np.uint64(seed), ARRIVALS))
+    key = stream_start(seed, ARRIVAL)
     vcpus = Vcpus(waiting, cost.fault_ns, cost.think_ns, preempt, key)
     for i, capacity in enumerate(capacities):
         sizes = (desc_min, capacity, object_capacity)

@@ -12,7 +12,8 @@ import numpy as np
 from core.arrays import NONE, Ints, running
 from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB
-from core.workload import Memslot, Workload, is_own, role_draws
+from core.draws import is_own
+from core.workload import Memslot, Workload
 
 DRAWN, OWN, FILLED = 0, 1, 2
 """Kinds of heads: aliases draw their roles, all have their own, or shadow pages have children."""
@@ -95,7 +96,7 @@ def heads_of(slot: Memslot, workload: Workload, filled: bool) -> Heads:
 
 def _inside(slot: Memslot, workload: Workload, filled: bool) -> tuple[Ints, Ints]:
     """2M pages that several shadow pages map once their 1G page is split: (page, how many)."""
-    views = _views(slot.block + slot.first, slot.block_lengths, *role_draws(workload))
+    views = _views(slot.block + slot.first, slot.block_lengths, *workload.roles)
     several = np.flatnonzero((views > 1) & (not filled))
     pages = slot.block[several, None] + np.arange(HUGE_PAGES_PER_GIB)
     return pages.ravel(), np.repeat(views[several], HUGE_PAGES_PER_GIB)

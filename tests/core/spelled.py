@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from core.constants import HUGE_PAGES_PER_GIB
-from core.workload import ROLE, Workload, memslot_of, mix, stream_key, threshold
+from core.draws import ROLE, mix, stream_key, threshold
+from core.workload import Workload, memslot_of
 
 
 def roles(workload: Workload, page: int) -> list[int]:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from core import compiled
 from core.compiled import PATIENCE, Kernel, interpreted
+from core.draws import mix
 from core.engine import outcomes, steps
-from core.workload import mix
 from tests.core.test_engine import points
 
 POINTS = st.fixed_dictionaries(

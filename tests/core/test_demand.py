@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.demand import Demand, demand_of, prefix
-from core.workload import ALIASED_2M, Memslot, Workload, drawn
+from core.draws import ALIASED_2M, drawn
+from core.workload import Memslot, Workload
 
 
 def test_an_unaliased_memslot_takes_one_shadow_page_a_split_and_no_descriptor() -> None:
