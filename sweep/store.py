@@ -53,6 +53,10 @@ class StorageError(Exception):
     """Results cannot be written or read; what is there already is kept."""
 
 
+class TooLargeError(RefusedError):
+    """A file that is larger than any of its kind: nobody reads it."""
+
+
 class TornError(Exception):
     """A file that is not the whole shard it should be: it is computed again."""
 
@@ -108,14 +112,16 @@ class Store:
         return "://" not in self.uri or self.uri.startswith("file://")
 
     def _open(self) -> tuple[fs.FileSystem, str]:
-        """Filesystem and path of the folder."""
+        """Filesystem and path of the folder; RefusedError if `uri` is the address of none.
+
+        Resolving an address may take a request, e.g. for the region of a bucket.
+        """
         if "://" not in self.uri:
             return fs.LocalFileSystem(), self.uri
         try:
-            where, path = fs.FileSystem.from_uri(self.uri)
-        except (pa.ArrowException, OSError) as error:
+            return self._patiently(lambda: fs.FileSystem.from_uri(self.uri), "open a file")
+        except pa.ArrowException as error:
             raise RefusedError(f"results_dir {self.uri}: {_reason(error)}") from error
-        return where, path
 
     def file(self, name: str) -> tuple[fs.FileSystem, str]:
         """Filesystem and path of one file of the run, for readers."""
@@ -163,14 +169,21 @@ class Store:
         folder, name = path.rsplit("/", 1)
         return f"{folder}/{STAGED}{name}.{uuid.uuid4().hex}"
 
-    def get(self, name: str) -> bytes | None:
-        """A small file's content, or None if there is no such file."""
+    def get(self, name: str, limit: int | None = None) -> bytes | None:
+        """A whole file, or None if there is no such file.
+
+        TooLargeError if it has more than `limit` bytes.
+        """
 
         def read() -> bytes | None:
             where, path = self.file(name)
             try:
-                with where.open_input_stream(path) as stream:
-                    data: bytes = stream.read(MAX_JSON_BYTES)
+                with where.open_input_file(path) as source:
+                    if limit is not None and (size := source.size()) > limit:
+                        raise TooLargeError(
+                            f"{self.uri}/{name} takes {size:,} bytes; the limit is {limit:,}."
+                        )
+                    data: bytes = source.read()
                     return data
             except (FileNotFoundError, NotADirectoryError):
                 return None
@@ -178,16 +191,16 @@ class Store:
         return self._patiently(read, f"read {name}")
 
     def get_json(self, name: str) -> dict[str, Any] | None:
-        """A JSON object of the run; None if it is missing, torn, or no object."""
+        """A JSON object of the run; None if it is missing, torn, too large, or no object."""
         try:
-            data = json.loads(self.get(name) or b"null")
-        except ValueError:
+            data = json.loads(self.get(name, MAX_JSON_BYTES) or b"null")
+        except (ValueError, TooLargeError):
             return None
         return data if isinstance(data, dict) else None
 
     def plan(self) -> Plan | None:
         """The run's plan, or None if it has none; RefusedError if that was damaged or changed."""
-        text = self.get(PLAN)
+        text = self.get(PLAN, MAX_JSON_BYTES)
         where = f"{self.uri}/{PLAN}"
         return None if text is None else Plan.from_json(text.decode(errors="replace"), where)
 

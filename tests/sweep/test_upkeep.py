@@ -169,6 +169,15 @@ def test_a_changed_recording_is_found(tmp_path):
     assert any("missing or was changed" in problem for problem in problems(run, outcomes=tiny))
 
 
+def test_a_recording_of_any_size_is_kept_whole(tmp_path):
+    recording = tmp_path / "mmu_rmaps_stat"
+    padding = (" " * 60_000 + "\n") * 80
+    recording.write_text("Rmap_Count:\t0\t1\nLevel=2M:\t0\t3\n" + padding)
+    grid = seeds_by_capacities(1, 2, path=str(recording))
+    launch(grid, Job(results_dir=str(tmp_path), backend=INLINE), tiny)
+    assert problems(next(tmp_path.glob("sweep-*")), outcomes=tiny) == []
+
+
 def test_compacting_keeps_every_row_and_sorts_by_the_axis(run):
     before = table_of(run).to_pylist()
     found = compact(Store(str(run)), "desc_capacity", rows=150)
