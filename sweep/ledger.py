@@ -7,18 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from sweep import shard_file
 from sweep.checksum import added
+from sweep.folder import STAGED, StorageError
 from sweep.plan import Plan, Shard
-from sweep.store import (
-    STAGED,
-    TABLE,
-    ForeignError,
-    Manifest,
-    StorageError,
-    Store,
-    TornError,
-    shard_name,
-)
+from sweep.shard_file import ForeignError, Manifest, TornError
+from sweep.store import TABLE, Store, shard_name
 
 _READERS: Final = 16
 
@@ -57,7 +51,7 @@ class Ledger:
 
     def _checked(self, shard: Shard) -> Manifest | None:
         try:
-            return self._store.check(self._name(shard), self._plan, shard)
+            return shard_file.check(self._store, self._name(shard), self._plan, shard)
         except TornError:
             return None
 

@@ -6,21 +6,13 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sweep import shard_file
 from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.plan import Plan, Shard
 from sweep.schema import DICTIONARY, schema
-from sweep.store import (
-    COMPACTED,
-    DONE,
-    SHARD,
-    TABLE,
-    Store,
-    encode,
-    read_plan,
-    shard_name,
-)
+from sweep.store import COMPACTED, DONE, SHARD, TABLE, Store, read_plan, shard_name
 
 ROWS: Final = 1 << 20
 """Rows of a file: some 500 MB in memory, 10-60 MB on disk."""
@@ -89,7 +81,7 @@ def _pass(
 
 def _selected(store: Store, plan: Plan, shard: Shard, by: str, values: Sequence[Any]) -> pa.Table:
     words = [name for name in DICTIONARY if name != by]  # a tenth of the time for the texts
-    part = store.read_rows(shard_name(shard, plan.points), words)
+    part = shard_file.read(store, shard_name(shard, plan.points), words)
     wanted = pa.array(values, part.schema.field(by).type)
     return part.filter(pc.is_in(part.column(by), wanted))
 
@@ -98,5 +90,5 @@ def _write(store: Store, plan: Plan, name: str, rows: pa.Table) -> str:
     rows = rows.cast(schema()).combine_chunks()
     digest = checksum(rows)
     about = {"digest": plan.digest, "checksum": digest}
-    store.put(name, encode(rows, about, 1 << 17))
+    store.put(name, shard_file.encode(rows, about, 1 << 17))
     return digest

@@ -8,23 +8,16 @@ import numpy as np
 import pyarrow as pa
 
 from core.parameters import PARAMETERS
+from sweep import shard_file
 from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
+from sweep.folder import STAGED
 from sweep.grid import Grid
 from sweep.inputs import kept_workloads
 from sweep.plan import Plan, Shard
 from sweep.shard import Engine, Outcomes, Work
-from sweep.store import (
-    DONE,
-    STAGED,
-    TABLE,
-    UNREADABLE,
-    Manifest,
-    Store,
-    TornError,
-    read_plan,
-    shard_name,
-)
+from sweep.shard_file import UNREADABLE, Manifest, TornError
+from sweep.store import DONE, TABLE, Store, read_plan, shard_name
 
 _WINDOW: Final = 1 << 17
 _LOST: Final = "WorkerLost"
@@ -90,8 +83,8 @@ def _done(store: Store, found: dict[str, Any]) -> Iterator[str]:
 
 def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest | None, list[str]]:
     try:
-        manifest = work.store.check(name, work.plan, shard)
-        rows = work.store.read_rows(name)
+        manifest = shard_file.check(work.store, name, work.plan, shard)
+        rows = shard_file.read(work.store, name)
     except (*UNREADABLE, TornError, RefusedError) as error:
         return None, [f"{name}: {str(error).splitlines()[0]}"]
     problems = list(_rows(work.grid, rows, shard))
@@ -140,7 +133,7 @@ def _compacted(work: Work, compacted: dict[str, Any], chosen: Any) -> Iterator[s
     failures = 0
     for name, wanted in compacted["files"].items():
         try:
-            rows = work.store.read_rows(name)
+            rows = shard_file.read(work.store, name)
         except (*UNREADABLE, RefusedError) as error:
             yield f"{name}: {str(error).splitlines()[0]}"
             continue

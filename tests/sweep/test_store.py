@@ -12,10 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
+from sweep import shard_file
 from sweep.errors import RefusedError
+from sweep.folder import StorageError
 from sweep.lease import Lease
 from sweep.plan import Shard
-from sweep.store import ForeignError, StorageError, Store, TornError, shard_name
+from sweep.shard_file import ForeignError, TornError
+from sweep.store import Store, shard_name
 from tests.sweep.standins import seeds_by_capacities, tiny
 from tests.sweep.test_shard import work_of
 
@@ -27,7 +30,7 @@ def work(tmp_path):
 
 def test_a_shard_is_checked_by_its_footer_alone(work):
     written = work.run(Shard(0, 100))
-    found = work.store.check(shard_name((0, 100), 200), work.plan, Shard(0, 100))
+    found = shard_file.check(work.store, shard_name((0, 100), 200), work.plan, Shard(0, 100))
     assert found == written._replace(peak_rss=0)
     assert (found.failures, found.bytes) == (0, next(iter(work.store.files().values())))
 
@@ -51,7 +54,7 @@ def test_a_torn_shard_is_told_from_a_whole_one(work, tmp_path, keep):
     path = tmp_path / "shard-000-100.parquet"
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(TornError, match=path.name):
-        work.store.check(path.name, work.plan, Shard(0, 100))
+        shard_file.check(work.store, path.name, work.plan, Shard(0, 100))
 
 
 def test_a_shard_of_another_run_or_range_is_foreign(work, tmp_path):
@@ -59,21 +62,21 @@ def test_a_shard_of_another_run_or_range_is_foreign(work, tmp_path):
     path = tmp_path / "shard-000-100.parquet"
     path.rename(tmp_path / "shard-100-200.parquet")
     with pytest.raises(ForeignError, match="not this shard of this run"):
-        work.store.check("shard-100-200.parquet", work.plan, Shard(100, 200))
+        shard_file.check(work.store, "shard-100-200.parquet", work.plan, Shard(100, 200))
 
 
 def test_parquet_with_other_columns_is_foreign(work, tmp_path):
     pq.write_table(work.rows(0, 100).select(["point"]), tmp_path / "shard-000-100.parquet")
     with pytest.raises(ForeignError, match="other columns"):
-        work.store.check("shard-000-100.parquet", work.plan, Shard(0, 100))
+        shard_file.check(work.store, "shard-000-100.parquet", work.plan, Shard(0, 100))
 
 
 def test_writing_a_shard_twice_leaves_one_equal_file(work, tmp_path):
     work.run(Shard(0, 100))
-    before = work.store.read_rows("shard-000-100.parquet")
+    before = shard_file.read(work.store, "shard-000-100.parquet")
     work.run(Shard(0, 100))
     assert [p.name for p in tmp_path.iterdir()] == ["shard-000-100.parquet"]
-    assert work.store.read_rows("shard-000-100.parquet").equals(before)
+    assert shard_file.read(work.store, "shard-000-100.parquet").equals(before)
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path):
@@ -131,7 +134,7 @@ class Hiccups:
 @pytest.fixture
 def hiccups(monkeypatch):
     stand_in = Hiccups()
-    monkeypatch.setattr("sweep.store.fs", stand_in)
+    monkeypatch.setattr("sweep.folder.fs", stand_in)
     return stand_in
 
 
@@ -161,10 +164,10 @@ def test_a_lease_goes_on_beating_after_its_folder_was_out_of_reach(tmp_path, hic
 @pytest.mark.fault
 def test_without_a_network_a_run_is_out_of_reach_not_refused():
     script = (
-        "from sweep import store\n"
-        "store.REMOTE_PATIENCE_S = 1.0\n"
-        "try: store.Store('s3://some-bucket/run').get_json('plan.json')\n"
-        "except store.StorageError as error: print(error)"
+        "from sweep import folder\n"
+        "folder.REMOTE_PATIENCE_S = 1.0\n"
+        "try: folder.Folder('s3://some-bucket/run').get_json('plan.json')\n"
+        "except folder.StorageError as error: print(error)"
     )
     done = subprocess.run(
         ["unshare", "-rn", sys.executable, "-c", script],
