@@ -12,7 +12,7 @@ from sweep.checksum import added
 from sweep.folder import STAGED, StorageError
 from sweep.plan import Plan, Shard
 from sweep.shard_file import ForeignError, Manifest, TornError
-from sweep.store import TABLE, Store, shard_name
+from sweep.store import Store, shard_name
 
 _READERS: Final = 16
 
@@ -33,10 +33,8 @@ class Ledger:
         self._take_stock()
 
     def _take_stock(self) -> None:
-        files = self._store.files()
-        present = {n: shard for shard in self._plan.shards() if (n := self._name(shard)) in files}
-        parquet = {n for n in files if n.endswith(".parquet") and not n.startswith((STAGED, TABLE))}
-        if foreign := sorted(parquet - present.keys()):
+        present, foreign = self._store.shards(self._plan)
+        if foreign:
             raise ForeignError(
                 f"{self._store.uri}/{foreign[0]} is no shard of this run"
                 f" ({len(foreign)} such files). Move them away."

@@ -7,14 +7,13 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from sweep.errors import RefusedError
-from sweep.folder import MAX_JSON_BYTES, Folder
-from sweep.plan import Plan
+from sweep.folder import MAX_JSON_BYTES, STAGED, Folder
+from sweep.plan import Plan, Shard
 
 PLAN: Final = "plan.json"
 DONE: Final = "done.json"
 LEASE: Final = "lease.json"
 COMPACTED: Final = "compacted.json"
-SHARD: Final = "shard-"
 TABLE: Final = "table-"
 """How files of a compacted run begin, which `compacted.json` lists."""
 _TABLE_NAME: Final = re.compile(rf"{TABLE}\d{{6,12}}\.parquet")
@@ -26,7 +25,7 @@ PARTS: Final = ".part-"
 def shard_name(shard: tuple[int, int], points: int) -> str:
     """`shard-<first>-<last>.parquet`, padded so that names sort in point order."""
     width = len(str(points))
-    return f"{SHARD}{shard[0]:0{width}d}-{shard[1]:0{width}d}.parquet"
+    return f"shard-{shard[0]:0{width}d}-{shard[1]:0{width}d}.parquet"
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,14 @@ class Store(Folder):
         where = f"{self.uri}/{PLAN}"
         return None if text is None else Plan.from_json(text.decode(errors="replace"), where)
 
+    def shards(self, plan: Plan) -> tuple[dict[str, Shard], list[str]]:
+        """The shards of the plan that have a file, by its name and in point order, and the Parquet
+        files that are none of them, nor of a compacted run."""
+        files = self.files()
+        found = {n: s for s in plan.shards() if (n := shard_name(s, plan.points)) in files}
+        parquet = (n for n in files if n.endswith(".parquet") and not n.startswith((STAGED, TABLE)))
+        return found, sorted(set(parquet) - found.keys())
+
     def compacted(self) -> dict[str, Any] | None:
         """`by` and `files` (name to checksum) of a compacted run, or None.
 
@@ -70,5 +77,5 @@ class Store(Folder):
 def read_plan(store: Store) -> Plan:
     """The plan of a run; RefusedError if its folder has none."""
     if (plan := store.plan()) is None:
-        raise RefusedError(f"{store.uri} is no run: it has no {PLAN}.")
+        raise RefusedError(f"{store.uri} is no run: it has no {PLAN} that can be read.")
     return plan

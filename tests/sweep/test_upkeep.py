@@ -252,6 +252,20 @@ def test_verify_finds_tampering_with_a_compacted_run(run):
     assert any("table-000001" in problem for problem in problems(run))
 
 
+def test_compacting_a_run_that_lacks_a_shard_is_refused(run):
+    remove(run)
+    with pytest.raises(RefusedError, match="was changed: sweep-results verify"):
+        compact(Store(str(run)), "desc_capacity", rows=150)
+    assert len(list(run.glob("shard-*"))) == 3
+
+
+def test_compacting_removes_what_it_has_read_and_nothing_else(run):
+    add(run)
+    compact(Store(str(run)), "desc_capacity", rows=150)
+    assert [path.name for path in run.glob("shard-*")] == ["shard-100-300.parquet"]
+    assert len(scan(str(run)).collect()) == 400
+
+
 def test_compacting_does_not_hide_what_was_changed_before(run):
     change_outcome(run)
     with pytest.raises(RefusedError, match="was changed: sweep-results verify"):
