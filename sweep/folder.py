@@ -131,7 +131,7 @@ class Folder:
         """A JSON object; None if it is missing, torn, too large, or no object."""
         try:
             data = json.loads(self.get(name, MAX_JSON_BYTES) or b"null")
-        except (ValueError, TooLargeError):
+        except (ValueError, RecursionError, TooLargeError):
             return None
         return data if isinstance(data, dict) else None
 

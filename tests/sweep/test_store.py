@@ -93,7 +93,7 @@ def test_a_missing_folder_is_empty_and_a_missing_file_is_none(tmp_path):
     assert store.get("plan.json") is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", "[" * 200_000], ids=range(5))
 def test_a_torn_json_file_counts_as_missing(tmp_path, text):
     (tmp_path / "done.json").write_text(text)
     assert Store(str(tmp_path)).get_json("done.json") is None
