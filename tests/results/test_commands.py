@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from sweep.plan import Plan
+from sweep.plan import Plan, Segment
 from sweep.results.commands import main
 from sweep.results.runs import open_run
 from sweep.store import PLAN, Store
@@ -208,7 +208,7 @@ def test_a_torn_shard_is_one_clear_message(cli, run_dir, run):
 def test_what_a_plan_contains_cannot_command_the_terminal(cli, run_dir):
     grid = json.loads((run_dir.folder / run_dir(AXES, OUTCOMES) / PLAN).read_text())["grid"]
     notes = {"experiment=x": {"": "Question: \x1b[2J\x9b31m\u202e what?"}}
-    plan = Plan("evil", 4, grid, (), config={"notes": notes})
+    plan = Plan("evil", 4, grid, (Segment(0, 4, 4),), config={"notes": notes})
     store = Store.open(str(run_dir.folder), plan.run_name)
     store.create()
     store.put(PLAN, plan.to_json().encode())
