@@ -21,7 +21,8 @@ from sweep.launch import Job, launch
 from sweep.ledger import Ledger
 from sweep.plan import Plan, Segment, Shard
 from sweep.shard import Work
-from sweep.store import Manifest, Store
+from sweep.shard_file import Manifest
+from sweep.store import Store
 
 DISPATCHED = (10**5, 10**7, 10**9)
 SHARD = 1 << 17

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sweep.backends import KINDS, Backend, BackendConfig, RayLostError
 from sweep.errors import RefusedError
+from sweep.folder import StorageError
 from sweep.grid import Grid
 from sweep.inputs import read_workloads
 from sweep.lease import Lease
@@ -21,7 +22,7 @@ from sweep.progress import Reporter
 from sweep.provenance import provenance, versions
 from sweep.shard import Engine, Outcomes, Work, peak_rss
 from sweep.sizing import BYTES_PER_POINT, BYTES_PER_SHARD, measure
-from sweep.store import DONE, PLAN, StorageError, Store
+from sweep.store import DONE, PLAN, Store
 from sweep.terminal import tell
 
 INLINE_S: Final = 5.0

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sweep.errors import RefusedError
-from sweep.store import LEASE, StorageError, Store
+from sweep.folder import StorageError
+from sweep.store import LEASE, Store
 
 BEAT_S: Final = 3.0
 STALE_S: Final = 15.0

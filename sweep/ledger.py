@@ -7,18 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from sweep import shard_file
 from sweep.checksum import added
+from sweep.folder import STAGED, StorageError
 from sweep.plan import Plan, Shard
-from sweep.store import (
-    STAGED,
-    TABLE,
-    ForeignError,
-    Manifest,
-    StorageError,
-    Store,
-    TornError,
-    shard_name,
-)
+from sweep.shard_file import ForeignError, Manifest, TornError
+from sweep.store import Store, shard_name
 
 _READERS: Final = 16
 
@@ -39,10 +33,8 @@ class Ledger:
         self._take_stock()
 
     def _take_stock(self) -> None:
-        files = self._store.files()
-        present = {n: shard for shard in self._plan.shards() if (n := self._name(shard)) in files}
-        parquet = {n for n in files if n.endswith(".parquet") and not n.startswith((STAGED, TABLE))}
-        if foreign := sorted(parquet - present.keys()):
+        present, foreign = self._store.shards(self._plan)
+        if foreign:
             raise ForeignError(
                 f"{self._store.uri}/{foreign[0]} is no shard of this run"
                 f" ({len(foreign)} such files). Move them away."
@@ -57,7 +49,7 @@ class Ledger:
 
     def _checked(self, shard: Shard) -> Manifest | None:
         try:
-            return self._store.check(self._name(shard), self._plan, shard)
+            return shard_file.check(self._store, self._name(shard), self._plan, shard)
         except TornError:
             return None
 

@@ -15,6 +15,15 @@ SCHEMA_VERSION: Final = 1
 """Raised whenever a column is added, renamed or changes its type."""
 
 MAX_PLAN_BYTES: Final = 1 << 20
+_KINDS: Final[dict[str, Any]] = {
+    **dict.fromkeys(("name", "engine", "resume", "created", "digest"), str),
+    **dict.fromkeys(("grid", "inputs", "config", "code"), dict),
+    **dict.fromkeys(("points", "shards", "model_version", "schema_version"), int),
+    **dict.fromkeys(("segments", "overrides"), list),
+    "seconds": (int, float),
+}
+"""What each field of `plan.json` is."""
+
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 
 
@@ -118,11 +127,13 @@ class Plan:
         """The plan in `text`; RefusedError naming `where` if it is none, or was changed."""
         try:
             data = dict(json.loads(text))
+            if wrong := [n for n in data if not isinstance(data[n], _KINDS.get(n, object))]:
+                raise TypeError(f"not of their kind: {', '.join(wrong)}")
             digest = data.pop("digest")
             data.pop("shards")
             data["segments"] = tuple(Segment(*segment) for segment in data["segments"])
             plan = cls(**data)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise RefusedError(
                 f"{where} is not a plan of this version of sweep ({type(error).__name__}: {error})."
                 " Choose another results_dir, or move the folder away."

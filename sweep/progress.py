@@ -5,7 +5,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sweep.store import Manifest
+from sweep.shard_file import Manifest
 from sweep.terminal import tell
 
 if TYPE_CHECKING:

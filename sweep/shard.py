@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from core.compiled import PATIENCE, interpreted
 from core.outcome import OUTCOMES
+from sweep import shard_file
 from sweep.backends import jit_cache
 from sweep.grid import Columns, Grid
 from sweep.plan import Plan, Shard
 from sweep.provenance import versions
 from sweep.schema import table
-from sweep.store import Manifest, Store, shard_name
+from sweep.shard_file import Manifest
+from sweep.store import Store, shard_name
 
 Outcomes: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], Columns]
 
@@ -108,7 +110,7 @@ class Work:
     def keep(self, shard: Shard, rows: pa.Table, seconds: float, name: str = "") -> Manifest:
         """Store the rows of one shard."""
         name = name or shard_name(shard, self.plan.points)
-        manifest = self.store.write_rows(name, rows, self.plan, shard, seconds)
+        manifest = shard_file.write(self.store, name, rows, self.plan, shard, seconds)
         return manifest._replace(peak_rss=peak_rss())
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from sweep.plan import Shard
 from sweep.shard import Work
-from sweep.store import Manifest
+from sweep.shard_file import Manifest
 
 
 class InlineBackend:

@@ -16,7 +16,7 @@ from sweep.backends import BackendConfig, RayLostError, ray_worker
 from sweep.backends.ray_session import Session, raise_cause, session
 from sweep.plan import Shard
 from sweep.shard import Work
-from sweep.store import Manifest
+from sweep.shard_file import Manifest
 
 _TICK_S: Final = 0.5
 _TRIES: Final = 3

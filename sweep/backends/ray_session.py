@@ -18,7 +18,7 @@ import core
 import sweep
 from sweep.backends import BackendConfig, jit_cache
 from sweep.errors import RefusedError
-from sweep.store import StorageError
+from sweep.folder import StorageError
 
 HEALTH_CHECKS: Final = {
     "health_check_initial_delay_ms": 2000,

@@ -8,13 +8,15 @@ from functools import cache
 import pyarrow as pa
 
 from core.compiled import compile_all
+from sweep import shard_file
 from sweep.backends.jit_cache import warm_up
 from sweep.errors import RefusedError
 from sweep.plan import Shard
 from sweep.provenance import versions
 from sweep.schema import table
 from sweep.shard import Work, blank
-from sweep.store import LEASE, PARTS, Manifest, Store
+from sweep.shard_file import Manifest
+from sweep.store import LEASE, PARTS, Store
 
 
 def part_name(part: Shard) -> str:
@@ -40,7 +42,7 @@ def compute(work: Work, shard: Shard, name: str) -> Manifest:
 
 def join(work: Work, shard: Shard, parts: Sequence[Shard]) -> Manifest:
     """Publish a shard whose parts are all there."""
-    rows = [work.store.read_rows(part_name(part)) for part in sorted(parts)]
+    rows = [shard_file.read(work.store, part_name(part)) for part in sorted(parts)]
     return work.keep(shard, pa.concat_tables(rows).combine_chunks(), 0.0)
 
 

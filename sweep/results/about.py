@@ -22,7 +22,7 @@ def notes(run: Run, group: str) -> dict[str, dict[str, str]]:
 
     The key `""` has the file's header, every other key is a leaf with its source and mark.
     """
-    said = run.plan.get("config", {}).get("notes", {})
+    said = run.plan.config.get("notes", {})
     pairs = ((key.partition("="), text) for key, text in said.items())
     return {option: text for (name, _, option), text in pairs if name == group and text}
 
@@ -30,9 +30,9 @@ def notes(run: Run, group: str) -> dict[str, dict[str, str]]:
 def values(run: Run) -> dict[str, Sequence[Any]]:
     """Every parameter of a run and the values it takes, in the order of its plan.
 
-    Read from the plan as it is, so that runs of older versions can be read too.
+    Read from the grid as it is, so that runs of older versions can be read too.
     """
-    grid = run.plan["grid"]
+    grid = run.plan.grid
     found: dict[str, dict[Any, None]] = {}
     for name, taken in walk(from_json(grid["root"])):
         found.setdefault(name, {}).update(dict.fromkeys(taken))
@@ -112,13 +112,13 @@ def presets(run: Run) -> list[str]:
 def provenance(run: Run) -> dict[str, str]:
     """Where the run comes from and what it came to."""
     plan, done = run.plan, run.done or {}
-    code = ", ".join(f"{name} {version}" for name, version in plan.get("code", {}).items())
+    code = ", ".join(f"{name} {version}" for name, version in plan.code.items())
     facts = {
         "state": run.progress(),
-        "created": plan.get("created", ""),
-        "command": plan.get("resume", ""),
-        "engine": plan.get("engine", ""),
-        "model": f"version {plan.get('model_version')}, schema {plan.get('schema_version')}",
+        "created": plan.created,
+        "command": plan.resume,
+        "engine": plan.engine,
+        "model": f"version {plan.model_version}, schema {plan.schema_version}",
         "code": code,
     }
     numbers = {k: v for k, v in done.items() if isinstance(v, int | float)}

@@ -70,7 +70,7 @@ def find(results_dir: str, name: str) -> "Run":
 
     run = find_run(results_dir, name)
     if run.done is None:
-        said = f"{run.name} has not finished: {run.progress()}. To go on: {run.plan['resume']}"
+        said = f"{run.name} has not finished: {run.progress()}. To go on: {run.plan.resume}"
         tell(clean(said))
     return run
 

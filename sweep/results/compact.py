@@ -1,26 +1,18 @@
 """Many shards into few large files, sorted by the axis that people filter most."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sweep import shard_file
 from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
-from sweep.plan import Plan, Shard
+from sweep.plan import Plan
 from sweep.schema import DICTIONARY, schema
-from sweep.store import (
-    COMPACTED,
-    DONE,
-    SHARD,
-    TABLE,
-    Store,
-    encode,
-    read_plan,
-    shard_name,
-)
+from sweep.store import COMPACTED, DONE, TABLE, Store, read_plan
 
 ROWS: Final = 1 << 20
 """Rows of a file: some 500 MB in memory, 10-60 MB on disk."""
@@ -37,21 +29,22 @@ def compact(store: Store, by: str = "", rows: int = ROWS) -> dict[str, Any]:
     rows than it finished with.
     """
     plan = read_plan(store)
+    shards, _ = store.shards(plan)
     found = store.compacted()
     if not found:
         done = store.get_json(DONE)
         if done is None:
             raise RefusedError(f"{plan.run_name} has not finished. To go on: {plan.resume}")
-        by = _axis(Grid.from_json(plan.grid), by)
-        parts = _parts(store, plan, by, rows)
+        grid = Grid.from_json(plan.grid)
+        by = _axis(grid, by)
+        parts = _parts(store, shards, grid, by, rows)
         files = {name: _write(store, plan, name, part) for name, part in parts}
         if added(files.values()) != done.get("checksum"):
             raise RefusedError(f"{plan.run_name} was changed: sweep-results verify says where.")
         found = {"by": by, "files": files}
         store.put_json(COMPACTED, found)
-    for name in store.files():
-        if name.startswith(SHARD):
-            store.delete(name)
+    for name in shards:
+        store.delete(name)
     return found
 
 
@@ -62,22 +55,24 @@ def _axis(grid: Grid, by: str) -> str:
     return by or next((name for name in (*_PREFERRED, *axes) if name in axes), "point")
 
 
-def _parts(store: Store, plan: Plan, by: str, rows: int) -> Iterator[tuple[str, pa.Table]]:
+def _parts(
+    store: Store, shards: Collection[str], grid: Grid, by: str, rows: int
+) -> Iterator[tuple[str, pa.Table]]:
     """Files with their rows: one pass over the shards for each batch of values of `by`, ascending,
     so many at a time that their rows make a file or two."""
-    values = sorted(Grid.from_json(plan.grid).axes().get(by) or range(plan.points))
-    each = max(1, rows * len(values) // plan.points)
+    values = sorted(grid.axes().get(by) or range(len(grid)))
+    each = max(1, rows * len(values) // len(grid))
     batches = (values[first : first + each] for first in range(0, len(values), each))
-    parts = (part for batch in batches for part in _pass(store, plan, by, batch, rows))
+    parts = (part for batch in batches for part in _pass(store, shards, by, batch, rows))
     return ((f"{TABLE}{number:06d}.parquet", part) for number, part in enumerate(parts))
 
 
 def _pass(
-    store: Store, plan: Plan, by: str, values: Sequence[Any], rows: int
+    store: Store, shards: Collection[str], by: str, values: Sequence[Any], rows: int
 ) -> Iterator[pa.Table]:
     held: list[pa.Table] = []
-    for shard in plan.shards():
-        part = _selected(store, plan, shard, by, values)
+    for name in shards:
+        part = _selected(store, name, by, values)
         held.append(part)
         if len(values) == 1 and sum(map(len, held)) >= rows:
             yield pa.concat_tables(held)
@@ -87,9 +82,9 @@ def _pass(
         yield whole.sort_by([(by, "ascending"), ("point", "ascending")])
 
 
-def _selected(store: Store, plan: Plan, shard: Shard, by: str, values: Sequence[Any]) -> pa.Table:
+def _selected(store: Store, shard: str, by: str, values: Sequence[Any]) -> pa.Table:
     words = [name for name in DICTIONARY if name != by]  # a tenth of the time for the texts
-    part = store.read_rows(shard_name(shard, plan.points), words)
+    part = shard_file.read(store, shard, words)
     wanted = pa.array(values, part.schema.field(by).type)
     return part.filter(pc.is_in(part.column(by), wanted))
 
@@ -98,5 +93,5 @@ def _write(store: Store, plan: Plan, name: str, rows: pa.Table) -> str:
     rows = rows.cast(schema()).combine_chunks()
     digest = checksum(rows)
     about = {"digest": plan.digest, "checksum": digest}
-    store.put(name, encode(rows, about, 1 << 17))
+    store.put(name, shard_file.encode(rows, about, 1 << 17))
     return digest

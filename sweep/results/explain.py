@@ -17,7 +17,7 @@ def replayed(run: Run, point: int) -> pl.DataFrame:
     """
     rows = run.scan().filter(pl.col("point") == point).collect()
     if rows.is_empty():
-        last = run.plan.get("points", 0) - 1
+        last = run.plan.points - 1
         raise RunError(f"{run.name} has no point {point} yet: its points are 0 to {last:,}.")
     if rows["engine"][0] == "expected":
         raise ValueError(
@@ -26,7 +26,7 @@ def replayed(run: Run, point: int) -> pl.DataFrame:
         )
     values = rows.select(parameters_in(rows.columns)).row(0, named=True)
     defaults = {name: parameter.default for name, parameter in BY_NAME.items()}
-    recordings = kept_workloads(run.store, run.plan.get("inputs", {}))
+    recordings = kept_workloads(run.store, run.plan.inputs)
     attempts = [vars(attempt) for attempt in story({**defaults, **values}, recordings)]
     return pl.DataFrame(attempts, schema=list(Attempt.__dataclass_fields__))
 

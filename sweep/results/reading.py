@@ -50,8 +50,8 @@ def _listing(runs: "list[Run]") -> "pl.DataFrame":
     rows = [
         {
             "run": run.name,
-            "created": str(run.plan.get("created", ""))[:16].replace("T", " "),
-            "nr_points": int(run.plan.get("points", 0)),
+            "created": run.created[:16].replace("T", " "),
+            "nr_points": run.plan.points if run.is_legible else None,
             "state": run.progress(),
             "failed_points": int((run.done or {}).get("failures", 0)),
         }

@@ -150,7 +150,7 @@ def _embedded(chart: Chart) -> dict[str, Any]:
 
 
 def _answer(run: Run, rows: pl.LazyFrame) -> str:
-    found = answer(str(run.plan["name"]), rows)
+    found = answer(run.plan.name, rows)
     by = groups(rows)
     best = recommended(alternatives(with_optimum(rows), by=by), by).collect()
     best = best.drop(same_everywhere(best))
@@ -174,7 +174,7 @@ def _figure(chart: Chart, run: Run) -> str:
     return (
         f'<p>{reading}</p><figure><div class="chart" id="chart-{name}" tabindex="0" role="img" '
         f'aria-label="{escape(chart.title)}. {reading}"></div>'
-        f'<figcaption class="quiet">{nr_rows:,} rows of the run\'s {run.plan["points"]:,} points '
+        f'<figcaption class="quiet">{nr_rows:,} rows of the run\'s {run.plan.points:,} points '
         f"({escape(chart.made_of)}); only these are in this file.</figcaption></figure>"
         f'<details id="table-{name}"><summary>Table: {nr_rows:,} rows</summary>'
         f'<div class="scroll" tabindex="0" role="region" aria-label="Table"></div></details>'

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 import polars as pl
 from pyarrow import fs
 
+from sweep.errors import RefusedError
+from sweep.plan import Plan
 from sweep.schema import schema
-from sweep.store import DONE, PLAN, Store
+from sweep.store import DONE, PLAN, Store, read_plan
 
 SCHEMA: Final = pl.DataFrame(schema().empty_table()).schema
 """The columns of a run; `scan` puts `run`, its name, before them."""
@@ -32,12 +34,25 @@ class Run:
         return _path(self.store.uri).rstrip("/").rsplit("/", 1)[-1]
 
     @cached_property
-    def plan(self) -> dict[str, Any]:
-        """What was decided before it ran; RunError if that is no plan."""
-        plan = self.store.get_json(PLAN)
-        if plan is None:
-            raise RunError(f"{self.store.uri} is no run: it has no {PLAN} that can be read.")
-        return plan
+    def plan(self) -> Plan:
+        """What was decided before it ran; RunError if that is missing or cannot be read."""
+        try:
+            return read_plan(self.store)
+        except RefusedError as error:
+            raise RunError(str(error)) from error
+
+    @cached_property
+    def is_legible(self) -> bool:
+        """Whether its plan can be read: it is there, whole, and of a version that is understood."""
+        try:
+            return self.plan is not None
+        except RunError:
+            return False
+
+    @property
+    def created(self) -> str:
+        """When it was planned, in ISO format; empty if its plan cannot be read."""
+        return self.plan.created if self.is_legible else ""
 
     @cached_property
     def done(self) -> dict[str, Any] | None:
@@ -54,14 +69,15 @@ class Run:
         """Names of its finished shards, in point order; of its larger files if it was compacted."""
         if self.compacted:
             return list(self.compacted["files"])
-        files = self.store.files()
-        return sorted(f for f in files if f.startswith("shard-") and f.endswith(".parquet"))
+        return list(self.store.shards(self.plan)[0])
 
     def progress(self) -> str:
         """How far it is, in words."""
+        if not self.is_legible:
+            return f"its {PLAN} cannot be read"
         if self.done is not None:
             return "finished"
-        return f"{len(self.shards)} of {self.plan.get('shards', '?')} shards"
+        return f"{len(self.shards)} of {self.plan.nr_shards} shards"
 
     def scan(self) -> pl.LazyFrame:
         """All its rows so far, with its name in the column `run`.
@@ -110,13 +126,16 @@ def scan(*uris: str) -> pl.LazyFrame:
 
 
 def runs_in(results_dir: str) -> list[Run]:
-    """Every run in a folder, the newest first; none if there is no such folder."""
+    """Every run in a folder, the newest first; none if there is no such folder.
+
+    Last come those whose plan cannot be read.
+    """
     where, path = Store.open(results_dir, "").file("")
     found = where.get_file_info(fs.FileSelector(path, allow_not_found=True))
     names = [f.base_name for f in found if f.type == fs.FileType.Directory]
     folders = [Run(Store.open(results_dir, name)) for name in names]
-    runs = [run for run in folders if run.store.get_json(PLAN) is not None]
-    return sorted(runs, key=lambda run: str(run.plan.get("created", "")), reverse=True)
+    runs = [run for run in folders if run.is_legible or PLAN in run.store.files()]
+    return sorted(runs, key=lambda run: (run.is_legible, run.created), reverse=True)
 
 
 def find(results_dir: str, name: str) -> Run:

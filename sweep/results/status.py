@@ -6,7 +6,7 @@ from typing import Any, Final
 from sweep.lease import STALE_S, is_dead
 from sweep.ledger import Ledger
 from sweep.plan import Plan
-from sweep.store import DONE, LEASE, Store, read_plan, shard_name
+from sweep.store import DONE, LEASE, Store, read_plan
 
 _BEATS: Final = ("failures", "points_per_s", "eta_s")
 """What only a driver that is alive knows of its run."""
@@ -39,9 +39,8 @@ def status(store: Store) -> dict[str, Any]:
 
 def _listed(store: Store, plan: Plan) -> dict[str, Any]:
     """Progress by the names of the files, which is quick."""
-    files = store.files()
-    found = [s for s in plan.shards() if shard_name(s, plan.points) in files]
-    return {"points_done": sum(s.last - s.first for s in found), "shards_done": len(found)}
+    found, _ = store.shards(plan)
+    return {"points_done": sum(s.points for s in found.values()), "shards_done": len(found)}
 
 
 def _counted(store: Store, plan: Plan) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def tell(run: Run, form: Format = Format.table, limit: int = 0) -> None:
 
     ValueError if the run is none of the experiments that have an answer.
     """
-    name = str(run.plan["name"])
+    name = run.plan.name
     if name not in ANSWERS:
         raise ValueError(
             f"{run.name} is of no experiment with a named answer: {', '.join(ANSWERS)}. "

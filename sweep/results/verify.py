@@ -8,23 +8,15 @@ import numpy as np
 import pyarrow as pa
 
 from core.parameters import PARAMETERS
+from sweep import shard_file
 from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.inputs import kept_workloads
 from sweep.plan import Plan, Shard
 from sweep.shard import Engine, Outcomes, Work
-from sweep.store import (
-    DONE,
-    STAGED,
-    TABLE,
-    UNREADABLE,
-    Manifest,
-    Store,
-    TornError,
-    read_plan,
-    shard_name,
-)
+from sweep.shard_file import UNREADABLE, Manifest, TornError
+from sweep.store import DONE, Store, read_plan, shard_name
 
 _WINDOW: Final = 1 << 17
 _LOST: Final = "WorkerLost"
@@ -58,13 +50,11 @@ def _inputs(store: Store, plan: Plan) -> Iterator[str]:
 
 def _shards(work: Work, chosen: Any) -> Iterator[str]:
     plan, store = work.plan, work.store
-    files = store.files()
-    expected = 0
+    present, foreign = store.shards(plan)
     total, rows, failures = added([]), 0, 0
     for shard in plan.shards():
         name = shard_name(shard, plan.points)
-        expected += name in files
-        if name not in files:
+        if name not in present:
             yield f"{name}: missing, so points {shard.first} to {shard.last - 1} are"
             continue
         manifest, problems = _shard(work, name, shard, chosen)
@@ -73,7 +63,7 @@ def _shards(work: Work, chosen: Any) -> Iterator[str]:
             total = added([total, manifest.checksum])
             rows += shard.last - shard.first
             failures += manifest.failures
-    if sum(n.endswith(".parquet") and not n.startswith((STAGED, TABLE)) for n in files) != expected:
+    if foreign:
         yield "there are Parquet files that are no shards of this run"
     yield from _done(store, {"rows": rows, "failures": failures, "checksum": total})
 
@@ -90,8 +80,8 @@ def _done(store: Store, found: dict[str, Any]) -> Iterator[str]:
 
 def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest | None, list[str]]:
     try:
-        manifest = work.store.check(name, work.plan, shard)
-        rows = work.store.read_rows(name)
+        manifest = shard_file.check(work.store, name, work.plan, shard)
+        rows = shard_file.read(work.store, name)
     except (*UNREADABLE, TornError, RefusedError) as error:
         return None, [f"{name}: {str(error).splitlines()[0]}"]
     problems = list(_rows(work.grid, rows, shard))
@@ -140,7 +130,7 @@ def _compacted(work: Work, compacted: dict[str, Any], chosen: Any) -> Iterator[s
     failures = 0
     for name, wanted in compacted["files"].items():
         try:
-            rows = work.store.read_rows(name)
+            rows = shard_file.read(work.store, name)
         except (*UNREADABLE, RefusedError) as error:
             yield f"{name}: {str(error).splitlines()[0]}"
             continue

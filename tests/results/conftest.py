@@ -4,6 +4,7 @@ import pytest
 
 from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
+from sweep import shard_file
 from sweep.grid import Axis, Grid, Leaf
 from sweep.plan import Plan, Segment, Shard
 from sweep.schema import table
@@ -28,7 +29,7 @@ def write_run(folder, axes, outcomes, name="literal", finished=True, errors=None
     engine = {"engine": np.full(len(grid), "literal")}
     rows = table(0, grid.columns(0, len(grid)), zeros | given | engine, errors or {})
     whole = Shard(0, len(grid))
-    store.write_rows(shard_name(whole, len(grid)), rows, plan, whole, 0.0)
+    shard_file.write(store, shard_name(whole, len(grid)), rows, plan, whole, 0.0)
     if finished:
         store.put_json(DONE, {"rows": len(grid), "shards": 1, "failures": len(errors or {})})
     return plan.run_name

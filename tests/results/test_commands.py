@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from sweep.plan import Plan
+from sweep.plan import Plan, Segment
 from sweep.results.commands import main
 from sweep.results.runs import open_run
 from sweep.store import PLAN, Store
@@ -208,13 +208,38 @@ def test_a_torn_shard_is_one_clear_message(cli, run_dir, run):
 def test_what_a_plan_contains_cannot_command_the_terminal(cli, run_dir):
     grid = json.loads((run_dir.folder / run_dir(AXES, OUTCOMES) / PLAN).read_text())["grid"]
     notes = {"experiment=x": {"": "Question: \x1b[2J\x9b31m\u202e what?"}}
-    plan = Plan("evil", 4, grid, (), config={"notes": notes})
+    plan = Plan("evil", 4, grid, (Segment(0, 4, 4),), config={"notes": notes})
     store = Store.open(str(run_dir.folder), plan.run_name)
     store.create()
     store.put(PLAN, plan.to_json().encode())
     _, out, _ = cli("show", plan.run_name)
     assert "\\x1b[2J\\x9b31m\\u202e what?" in out.decode()
     assert b"\x1b" not in out
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"points": 4, "grid": {}}', "\xff"])
+def test_a_plan_that_is_none_of_ours_is_refused_and_other_runs_are_read(cli, run_dir, run, text):
+    folder = run_dir.folder / "foo-1"
+    folder.mkdir()
+    (folder / PLAN).write_text(text, "latin-1")
+    for words in (("show", "foo"), ("answer", "foo-1"), ("sql", "foo", "SELECT 1"),
+                  ("explain", "foo", "--point", "0"), ("status", "foo"), ("verify", "foo"),
+                  ("report", "foo"), ("compare", run, "foo"), ("show", str(folder))):  # fmt: skip
+        code, out, err = cli(*words)
+        assert (code, out) == (2, b""), words
+        assert f"{folder}/{PLAN} is not a plan of this version of sweep" in err
+    rows = json.loads(cli("ls", "--format", "json")[1])
+    assert [(row["run"], row["nr_points"]) for row in rows] == [(run, 4), ("foo-1", None)]
+    assert rows[1]["state"] == "its plan.json cannot be read"
+    assert cli("show", run)[0] == 0
+
+
+def test_a_plan_that_was_changed_is_refused_by_every_command(cli, run_dir, run):
+    plan = run_dir.folder / run / PLAN
+    plan.write_text(plan.read_text().replace('"points": 4', '"points": 3'))
+    code, _, err = cli("show", run)
+    assert code == 2
+    assert "was changed after it was written" in err
 
 
 def test_best_recommends_and_names_the_regret_of_the_others(cli, run):

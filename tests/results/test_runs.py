@@ -70,6 +70,15 @@ def test_a_run_without_a_finished_shard_is_an_empty_frame_of_the_same_columns(ru
     assert dict(empty.schema) == dict(whole)
 
 
+def test_a_shard_of_another_run_is_not_read_as_one_of_this(run_dir):
+    name = run_dir(AXES, DROPS, finished=False)
+    (shard,) = (run_dir.folder / name).glob("*.parquet")
+    (shard.parent / "shard-0-3.parquet").write_bytes(shard.read_bytes())
+    run = open_run(f"{run_dir.folder}/{name}")
+    assert_frame_equal(run.scan().select(COLUMNS), ROWS)
+    assert run.progress() == "1 of 1 shards"
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"has no plan\.json that can be read"):
         r.open(str(tmp_path))

@@ -1,5 +1,6 @@
 """Derived and invariant: what a plan is, and when two are the same run."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -80,10 +81,22 @@ def test_an_edited_plan_is_refused():
         Plan.from_json(text, "plan.json")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": 1, "shards": 2, "segments": [3]}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"digest": 1, "shards": 2, "segments": [3]}', "[" * 200_000],
+    ids=range(5),
+)
 def test_a_file_that_is_no_plan_is_refused(text):
     with pytest.raises(RefusedError, match="not a plan"):
         Plan.from_json(text, "plan.json")
+
+
+@pytest.mark.parametrize("name", Plan("x", 1, {}, ()).__dict__)
+def test_a_plan_with_a_field_of_another_kind_is_refused(name):
+    data = json.loads(plan_of(seeds_by_capacities(3, 4)).to_json())
+    for wrong in (None, [7] if isinstance(data[name], dict) else {}):
+        with pytest.raises(RefusedError, match=f"not a plan of this version .*{name}"):
+            Plan.from_json(json.dumps(data | {name: wrong}), "plan.json")
 
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "a/b", ".hidden", "a\nb", "/etc", "x" * 101])

@@ -113,7 +113,7 @@ def test_a_large_file_is_uploaded_in_parts_and_appears_whole(bucket):
 
 
 def test_a_bucket_that_is_not_there_is_refused_without_the_secret(bucket, capsys, monkeypatch):
-    monkeypatch.setattr("sweep.store.REMOTE_PATIENCE_S", 0.5)
+    monkeypatch.setattr("sweep.folder.REMOTE_PATIENCE_S", 0.5)
     missing = bucket.replace("s3://sweeps/", "s3://none/")
     assert launch(GRID, Job(results_dir=missing, backend=INLINE), fussy) == 2
     said = capsys.readouterr().err

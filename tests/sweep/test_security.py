@@ -12,11 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sweep import shard_file
 from sweep.errors import RefusedError
 from sweep.plan import Shard
 from sweep.results.status import status
 from sweep.schema import schema
-from sweep.store import LEASE, PLAN, Store, TornError, encode
+from sweep.shard_file import TornError, encode
+from sweep.store import LEASE, PLAN, Store
 from tests.sweep.standins import seeds_by_capacities, tiny
 from tests.sweep.test_shard import work_of
 
@@ -31,7 +33,7 @@ def checked(folder, data):
     (folder / NAME).write_bytes(data)
     store = Store(str(folder))
     try:
-        return store.check(NAME, WORK.plan, Shard(0, 20))
+        return shard_file.check(store, NAME, WORK.plan, Shard(0, 20))
     except (TornError, RefusedError) as error:
         return error
 
@@ -69,7 +71,7 @@ def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path):
     assert isinstance(found, RefusedError)
     assert "unfolds to 20,9" in str(found)  # 20 << 20 is 20,971,520
     with pytest.raises(RefusedError, match="unfolds"):
-        Store(str(tmp_path)).read_rows(NAME)
+        shard_file.read(Store(str(tmp_path)), NAME)
 
 
 def test_metadata_that_is_no_json_object_is_foreign(tmp_path):

@@ -4,15 +4,21 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import fs
 
+from sweep import shard_file
 from sweep.errors import RefusedError
+from sweep.folder import StorageError
+from sweep.lease import Lease
 from sweep.plan import Shard
-from sweep.store import ForeignError, StorageError, Store, TornError, shard_name
+from sweep.shard_file import ForeignError, TornError
+from sweep.store import Store, shard_name
 from tests.sweep.standins import seeds_by_capacities, tiny
 from tests.sweep.test_shard import work_of
 
@@ -24,7 +30,7 @@ def work(tmp_path):
 
 def test_a_shard_is_checked_by_its_footer_alone(work):
     written = work.run(Shard(0, 100))
-    found = work.store.check(shard_name((0, 100), 200), work.plan, Shard(0, 100))
+    found = shard_file.check(work.store, shard_name((0, 100), 200), work.plan, Shard(0, 100))
     assert found == written._replace(peak_rss=0)
     assert (found.failures, found.bytes) == (0, next(iter(work.store.files().values())))
 
@@ -48,7 +54,7 @@ def test_a_torn_shard_is_told_from_a_whole_one(work, tmp_path, keep):
     path = tmp_path / "shard-000-100.parquet"
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(TornError, match=path.name):
-        work.store.check(path.name, work.plan, Shard(0, 100))
+        shard_file.check(work.store, path.name, work.plan, Shard(0, 100))
 
 
 def test_a_shard_of_another_run_or_range_is_foreign(work, tmp_path):
@@ -56,21 +62,21 @@ def test_a_shard_of_another_run_or_range_is_foreign(work, tmp_path):
     path = tmp_path / "shard-000-100.parquet"
     path.rename(tmp_path / "shard-100-200.parquet")
     with pytest.raises(ForeignError, match="not this shard of this run"):
-        work.store.check("shard-100-200.parquet", work.plan, Shard(100, 200))
+        shard_file.check(work.store, "shard-100-200.parquet", work.plan, Shard(100, 200))
 
 
 def test_parquet_with_other_columns_is_foreign(work, tmp_path):
     pq.write_table(work.rows(0, 100).select(["point"]), tmp_path / "shard-000-100.parquet")
     with pytest.raises(ForeignError, match="other columns"):
-        work.store.check("shard-000-100.parquet", work.plan, Shard(0, 100))
+        shard_file.check(work.store, "shard-000-100.parquet", work.plan, Shard(0, 100))
 
 
 def test_writing_a_shard_twice_leaves_one_equal_file(work, tmp_path):
     work.run(Shard(0, 100))
-    before = work.store.read_rows("shard-000-100.parquet")
+    before = shard_file.read(work.store, "shard-000-100.parquet")
     work.run(Shard(0, 100))
     assert [p.name for p in tmp_path.iterdir()] == ["shard-000-100.parquet"]
-    assert work.store.read_rows("shard-000-100.parquet").equals(before)
+    assert shard_file.read(work.store, "shard-000-100.parquet").equals(before)
 
 
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path):
@@ -87,10 +93,93 @@ def test_a_missing_folder_is_empty_and_a_missing_file_is_none(tmp_path):
     assert store.get("plan.json") is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", "[" * 200_000], ids=range(5))
 def test_a_torn_json_file_counts_as_missing(tmp_path, text):
     (tmp_path / "done.json").write_text(text)
     assert Store(str(tmp_path)).get_json("done.json") is None
+
+
+def test_a_file_of_any_size_is_read_whole(tmp_path):
+    data = bytes(range(256)) * (5 << 12)
+    store = Store(str(tmp_path))
+    store.put("recording", data)
+    assert store.get("recording") == data
+
+
+def test_a_file_that_is_larger_than_it_may_be_is_never_cut(tmp_path):
+    store = Store(str(tmp_path))
+    for name in ("plan.json", "done.json"):
+        store.put(name, b"{" + b" " * (4 << 20) + b"}")
+    with pytest.raises(RefusedError, match=r"plan\.json takes 4,194,306 bytes.* 4,194,304"):
+        store.plan()
+    assert store.get_json("done.json") is None
+
+
+class Hiccups:
+    """Stands for `pyarrow.fs`: its next `failures` addresses cannot be resolved."""
+
+    LocalFileSystem, FileSelector, FileType = fs.LocalFileSystem, fs.FileSelector, fs.FileType
+
+    def __init__(self):
+        self.failures = 0
+        self.FileSystem = self
+
+    def from_uri(self, uri):
+        if self.failures:
+            self.failures -= 1
+            raise OSError("When resolving region for bucket 'b': NETWORK_CONNECTION")
+        return fs.FileSystem.from_uri(uri)
+
+
+@pytest.fixture
+def hiccups(monkeypatch):
+    stand_in = Hiccups()
+    monkeypatch.setattr("sweep.folder.fs", stand_in)
+    return stand_in
+
+
+def test_an_address_that_cannot_be_resolved_just_now_is_tried_again(hiccups):
+    hiccups.failures = 2
+    where, path = Store("s3://b/p?endpoint_override=127.0.0.1:9&scheme=http").file("plan.json")
+    assert (where.type_name, path) == ("s3", "b/p/plan.json")
+    assert hiccups.failures == 0
+
+
+def test_a_lease_goes_on_beating_after_its_folder_was_out_of_reach(tmp_path, hiccups, monkeypatch):
+    monkeypatch.setattr("sweep.lease.BEAT_S", 0.01)
+    store = Store(f"file://{tmp_path}")
+    with Lease(store, dict) as lease:
+        hiccups.failures = 3
+        end = time.monotonic() + 10
+        while hiccups.failures:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        before = store.get_json("lease.json")["beat"]
+        while store.get_json("lease.json")["beat"] == before:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert not lease.lost
+
+
+@pytest.mark.fault
+def test_without_a_network_a_run_is_out_of_reach_not_refused():
+    script = (
+        "from sweep import folder\n"
+        "folder.REMOTE_PATIENCE_S = 1.0\n"
+        "try: folder.Folder('s3://some-bucket/run').get_json('plan.json')\n"
+        "except folder.StorageError as error: print(error)"
+    )
+    done = subprocess.run(
+        ["unshare", "-rn", sys.executable, "-c", script],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "s3://some-bucket/run: When resolving region" in done.stdout
+
+
+@pytest.mark.parametrize("place", ["foo://x", "s3://bucket?what=1"])
+def test_an_address_that_names_no_place_is_refused_at_once(place):
+    with pytest.raises(RefusedError, match="results_dir"):
+        Store.open(place, "run").get_json("plan.json")
 
 
 @pytest.mark.parametrize("inside", ["a-file/below", "/proc/nowhere"])

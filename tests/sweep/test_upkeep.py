@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.outcome import OUTCOMES
+from sweep import shard_file
 from sweep.backends import BackendConfig
 from sweep.checksum import checksum
 from sweep.errors import RefusedError
@@ -24,7 +25,8 @@ from sweep.results.runs import scan
 from sweep.results.status import status
 from sweep.results.verify import verify
 from sweep.schema import schema
-from sweep.store import Manifest, Store
+from sweep.shard_file import Manifest
+from sweep.store import Store
 from tests.sweep.standins import fussy, seeds_by_capacities, tiny
 from tests.sweep.tables import table_of
 
@@ -51,8 +53,8 @@ def rewritten(run, name, change):
     store = Store(str(run))
     plan = Plan.from_json((run / "plan.json").read_text(), "plan.json")
     first, last = (int(n) for n in name.split(".")[0].split("-")[1:])
-    rows = change(store.read_rows(name))
-    return store.write_rows(name, rows, plan, Shard(first, last), 0.1)
+    rows = change(shard_file.read(store, name))
+    return shard_file.write(store, name, rows, plan, Shard(first, last), 0.1)
 
 
 def with_column(rows, name, row, value):
@@ -116,7 +118,7 @@ def hide_error(run):
 def forge(run):
     store = Store(str(run))
     plan = Plan.from_json((run / "plan.json").read_text(), "plan.json")
-    old = store.check("shard-100-200.parquet", plan, Shard(100, 200))
+    old = shard_file.check(store, "shard-100-200.parquet", plan, Shard(100, 200))
     new = rewritten(run, "shard-100-200.parquet", lambda r: with_column(r, "nr_splits_2m", 7, 1))
     forged_done(run, old, new)
 
@@ -167,6 +169,15 @@ def test_a_changed_recording_is_found(tmp_path):
     run = next(tmp_path.glob("sweep-*"))
     next((run / "inputs").iterdir()).write_text("{ }\n")
     assert any("missing or was changed" in problem for problem in problems(run, outcomes=tiny))
+
+
+def test_a_recording_of_any_size_is_kept_whole(tmp_path):
+    recording = tmp_path / "mmu_rmaps_stat"
+    padding = (" " * 60_000 + "\n") * 80
+    recording.write_text("Rmap_Count:\t0\t1\nLevel=2M:\t0\t3\n" + padding)
+    grid = seeds_by_capacities(1, 2, path=str(recording))
+    launch(grid, Job(results_dir=str(tmp_path), backend=INLINE), tiny)
+    assert problems(next(tmp_path.glob("sweep-*")), outcomes=tiny) == []
 
 
 def test_compacting_keeps_every_row_and_sorts_by_the_axis(run):
@@ -241,6 +252,20 @@ def test_verify_finds_tampering_with_a_compacted_run(run):
     assert any("table-000001" in problem for problem in problems(run))
 
 
+def test_compacting_a_run_that_lacks_a_shard_is_refused(run):
+    remove(run)
+    with pytest.raises(RefusedError, match="was changed: sweep-results verify"):
+        compact(Store(str(run)), "desc_capacity", rows=150)
+    assert len(list(run.glob("shard-*"))) == 3
+
+
+def test_compacting_removes_what_it_has_read_and_nothing_else(run):
+    add(run)
+    compact(Store(str(run)), "desc_capacity", rows=150)
+    assert [path.name for path in run.glob("shard-*")] == ["shard-100-300.parquet"]
+    assert len(scan(str(run)).collect()) == 400
+
+
 def test_compacting_does_not_hide_what_was_changed_before(run):
     change_outcome(run)
     with pytest.raises(RefusedError, match="was changed: sweep-results verify"):
@@ -253,7 +278,7 @@ def test_a_compacted_file_rewritten_with_its_checksum_is_found_without_computing
     store = Store(str(run))
     compact(store, "desc_capacity", rows=150)
     name = "table-000001.parquet"
-    forged = with_column(store.read_rows(name), "nr_lock_drops", 7, 1).combine_chunks()
+    forged = with_column(shard_file.read(store, name), "nr_lock_drops", 7, 1).combine_chunks()
     pq.write_table(forged, run / name)
     listed = json.loads((run / "compacted.json").read_text())
     listed["files"][name] = checksum(forged)
@@ -267,7 +292,7 @@ def test_a_compacted_file_with_other_points_or_columns_is_a_problem_not_a_crash(
     store = Store(str(run))
     compact(store, "desc_capacity", rows=150)
     name = "table-000001.parquet"
-    pq.write_table(with_column(store.read_rows(name), "point", 7, 1 << 40), run / name)
+    pq.write_table(with_column(shard_file.read(store, name), "point", 7, 1 << 40), run / name)
     assert any("not of this grid" in problem for problem in problems(run))
     pq.write_table(pa.table({"point": [1]}), run / name)
     assert any("has other columns" in problem for problem in problems(run))
