@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,6 +39,8 @@ MAX_ROW_BYTES: Final = 4 << 10
 
 REMOTE_PATIENCE_S: Final = 60.0
 """How long requests to a remote filesystem are repeated before the run stops."""
+
+_GOOGLE_RETRY_S: Final = 10
 
 PARTS: Final = ".part-"
 """Parts of a shard that was cut up, until they are joined."""
@@ -91,6 +93,7 @@ class Store:
     @classmethod
     def open(cls, results_dir: str, run_name: str) -> "Store":
         """The folder `run_name` inside `results_dir`; RefusedError if that is no place at all."""
+        _refuse_no_place(results_dir)
         parts = urlsplit(results_dir)
         if "://" not in results_dir:
             return cls(str(Path(results_dir).expanduser().resolve() / run_name))
@@ -100,8 +103,9 @@ class Store:
                 "results_dir holds credentials. They would end up in plan.json and logs; give them "
                 "in the environment, e.g. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
             )
-        path = f"{parts.path.rstrip('/')}/{run_name}"
-        return cls(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")))
+        query = f"?{parts.query}" if parts.query else ""
+        path = f"{parts.path.rstrip('/')}/{run_name}{query}"
+        return cls(f"{parts.scheme}://{parts.netloc}{path}")
 
     @property
     def is_local(self) -> bool:
@@ -112,7 +116,7 @@ class Store:
         if "://" not in self.uri:
             return fs.LocalFileSystem(), self.uri
         try:
-            where, path = fs.FileSystem.from_uri(self.uri)
+            where, path = fs.FileSystem.from_uri(_bounded(self.uri))
         except (pa.ArrowException, OSError) as error:
             raise RefusedError(f"results_dir {self.uri}: {_reason(error)}") from error
         return where, path
@@ -346,6 +350,27 @@ def _footer(source: Any, name: str) -> tuple[dict[str, Any], int]:
     except ValueError:
         about = {}
     return (about if isinstance(about, dict) else {}), parquet.metadata.num_rows
+
+
+def _refuse_no_place(results_dir: str) -> None:
+    """RefusedError if `results_dir` is no folder or URI, before pyarrow takes it for another."""
+    if not results_dir.strip() or "\0" in results_dir:
+        rule = "must be a folder or a URI; results_dir=. is the current folder."
+    elif re.match(r"(s3|gs|gcs|abfss?)://(/|\?|$)", results_dir):
+        rule = "names no bucket, as in s3://bucket/prefix."
+    elif re.match(r"(s3|gs|gcs|abfss?|hdfs|file):(?!//)", results_dir):
+        rule = f"a URI has ://, as in s3://bucket/prefix; a folder of that name is ./{results_dir}."
+    else:
+        return
+    raise RefusedError(f"results_dir={results_dir}: {rule}")
+
+
+def _bounded(uri: str) -> str:
+    """`uri` so that pyarrow's client for Google's storage gives one request up in time: its default
+    is 15 minutes, in which no signal is heard."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={_GOOGLE_RETRY_S}"
 
 
 def _drop(where: fs.FileSystem, path: str) -> None:
