@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from sweep.backends import KINDS, Backend, BackendConfig, RayLostError
+from sweep.backends import Backend, BackendConfig, RayLostError
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.inputs import read_workloads
@@ -71,8 +71,8 @@ def launch(grid: Grid, job: Job, outcomes: Outcomes | None = None) -> int:
 
 class _Launch:
     def __init__(self, grid: Grid, job: Job, outcomes: Outcomes | None) -> None:
-        if job.backend.kind not in KINDS:
-            raise RefusedError(f"backend.kind={job.backend.kind}: choose one of {', '.join(KINDS)}")
+        if found := job.backend.problems():
+            raise RefusedError("\n".join(found))
         recordings = read_workloads(grid)
         self._start = time.monotonic()
         self._start_s = 0.0
@@ -94,10 +94,11 @@ class _Launch:
             return _say(self._estimate(self._planned(stored)), 0)
         if (code := self._compacted()) is not None:
             return code
+        found = stored or self._reachable()
         self._store.create()
         reporter = Reporter(self._plan.points, 0, 0)
         with Lease(self._store, lambda: reporter.facts()) as lease:
-            planned = self._planned(stored)
+            planned = self._planned(found)
             lease.settle()
             plan = self._stored_plan() or self._publish(planned)
             plan = replace(plan, seconds=plan.seconds or planned.seconds)
@@ -126,18 +127,20 @@ class _Launch:
             refuse_mismatch(self._plan, found, f"{self._store.uri}/{PLAN}")
         return found
 
-    def _planned(self, stored: Plan | None) -> Plan:
-        """The stored plan, or a new one in shards of the size that was asked for; what is missing
-        is measured: that size, and the cost where it is needed."""
+    def _planned(self, found: Plan | None) -> Plan:
+        """The plan that was found, or a new one in shards of the size that was asked for.
+
+        What is missing is measured: that size, and the cost where it is needed.
+        """
         size = self._job.backend.shard_points
         asked = (Segment(0, len(self._grid), size),) if size else ()
-        plan = stored or replace(self._plan, segments=asked)
+        plan = found or replace(self._plan, segments=asked)
         needs_cost = self._job.dry_run or self._job.backend.kind == "auto"
         if plan.segments and (plan.seconds or not needs_cost):
             return plan
-        found = measure(self._grid, self._outcomes)
-        segments = plan.segments or found.segments
-        return replace(plan, segments=segments, seconds=round(found.seconds, 3))
+        sizing = measure(self._grid, self._outcomes)
+        segments = plan.segments or sizing.segments
+        return replace(plan, segments=segments, seconds=round(sizing.seconds, 3))
 
     def _estimate(self, plan: Plan) -> str:
         size = plan.nr_shards * BYTES_PER_SHARD + plan.points * BYTES_PER_POINT
@@ -158,10 +161,25 @@ class _Launch:
         """The backend that `auto` stands for."""
         if self._job.backend.kind != "auto":
             return self._job.backend.kind
-        if os.environ.get("RAY_ADDRESS"):
-            return "ray_cluster"
-        seconds = plan.seconds * points / plan.points
-        return "inline" if seconds < INLINE_S else "ray_local"
+        if plan.seconds * points / plan.points < INLINE_S:
+            return "inline"
+        return "ray_cluster" if self._names_cluster() else "ray_local"
+
+    def _names_cluster(self) -> bool:
+        return bool(self._job.backend.address or os.environ.get("RAY_ADDRESS"))
+
+    def _reachable(self) -> Plan | None:
+        """RefusedError if a new run needs a cluster and none answers; its plan, if that had to be
+        made to know."""
+        kind, plan = self._job.backend.kind, None
+        if kind == "auto" and self._names_cluster():
+            plan = self._planned(None)
+            kind = self._kind(plan, plan.points)
+        if kind == "ray_cluster":
+            from sweep.backends.ray_session import reached
+
+            reached(self._job.backend)
+        return plan
 
     def _compute(self, plan: Plan, ledger: Ledger, reporter: Reporter, lease: Lease) -> None:
         kind = self._kind(plan, plan.points - ledger.points)
