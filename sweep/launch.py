@@ -16,10 +16,11 @@ from sweep.grid import Grid
 from sweep.inputs import read_workloads
 from sweep.lease import Lease
 from sweep.ledger import Ledger
+from sweep.model import Engine, Outcomes
 from sweep.plan import Plan, Segment, refuse_mismatch
 from sweep.progress import Reporter
 from sweep.provenance import provenance, versions
-from sweep.shard import Engine, Outcomes, Work, peak_rss
+from sweep.shard import Work, peak_rss
 from sweep.sizing import BYTES_PER_POINT, BYTES_PER_SHARD, measure
 from sweep.store import DONE, PLAN, StorageError, Store
 from sweep.terminal import tell

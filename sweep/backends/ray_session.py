@@ -17,7 +17,8 @@ from typing import Any, Final, NoReturn
 
 import core
 import sweep
-from sweep.backends import BackendConfig, jit_cache
+from sweep import jit_cache
+from sweep.backends import BackendConfig
 from sweep.errors import RefusedError
 from sweep.store import StorageError
 

@@ -12,8 +12,9 @@ from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.inputs import kept_workloads
+from sweep.model import Engine, Outcomes
 from sweep.plan import Plan, Shard
-from sweep.shard import Engine, Outcomes, Work
+from sweep.shard import Work
 from sweep.store import (
     DONE,
     STAGED,
