@@ -86,7 +86,7 @@ def test_auto_is_inline_for_a_short_run_wherever_ray_address_leads(
 def test_auto_means_the_cluster_for_a_long_run_and_is_refused_without_one(
     tmp_path, capsys, monkeypatch, address, why, given
 ):
-    monkeypatch.setattr("sweep.launch.INLINE_S", 0.0)
+    monkeypatch.setattr("sweep.planning.INLINE_S", 0.0)
     backend = BackendConfig(address=address if given == "config" else None)
     if given == "environment":
         monkeypatch.setenv("RAY_ADDRESS", address)
