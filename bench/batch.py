@@ -67,7 +67,7 @@ def dispatch(points: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         ledger = Ledger(plan, store)
-        with Lease(store, dict) as lease:
+        with Lease(store) as lease:
             work = NoWork(plan, store, outcomes, lease.owner, 900.0, versions())
             config = BackendConfig(kind="ray_local", num_cpus=2)
             for manifest in RayBackend(config).run(work, ledger.missing()):

@@ -17,6 +17,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -49,6 +50,25 @@ def main() -> None:
     except KeyboardInterrupt:  # while configurations are composed; a run has its own words for it
         sys.stderr.write("interrupted before anything ran.\n")
         sys.exit(128 + signal.SIGINT)
+
+
+class OneRun(Callback):  # type: ignore[misc]
+    """Refuses multiruns that are not one run, before Hydra writes a file for each of its jobs."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Ends the process with exit code 2 if anything but ours would sweep or launch."""
+        sweeper, launcher = config.hydra.sweeper._target_, config.hydra.launcher._target_
+        if not sweeper.endswith(".GridSweeper"):
+            _refuse(
+                f"hydra/sweeper is {sweeper}: it would run a point at a time, each with a table of "
+                "its own. Leave hydra/sweeper at splitsweep, which makes one run of all points."
+            )
+        if not launcher.endswith(".BasicLauncher"):
+            _refuse(
+                f"hydra/launcher is {launcher}: nothing is launched a point, so it would have no "
+                "effect. Leave hydra/launcher at basic, and choose where points are computed with "
+                f"backend={', '.join(options('backend'))}."
+            )
 
 
 def _job(config: DictConfig) -> NoReturn:
@@ -106,7 +126,8 @@ def _choices(blocks: Sequence[DictConfig]) -> list[tuple[str, str]]:
 
 def _name(blocks: Sequence[DictConfig]) -> str:
     asked = [option for group, option in _choices(blocks) if group == "experiment"]
-    return str(blocks[0].name or "+".join(asked)[:100] or "sweep")
+    own = blocks[0].name
+    return str(own) if own is not None else "+".join(asked)[:100] or "sweep"
 
 
 def _notes(blocks: Sequence[DictConfig], folders: Sequence[Path]) -> dict[str, dict[str, str]]:
@@ -118,8 +139,14 @@ def _check_words(words: Sequence[str]) -> None:
     if {"--shell-completion", "-sc"} & set(words):
         return
     for word in words:
-        if found := re.match(r"(?:\+\+|\+|~)?([a-zA-Z_][\w./-]*)(?:@[\w.:]*)?=", word):
-            check_key(found[1])
+        if found := re.match(r"(?:\+\+|\+|~)?([a-zA-Z_][\w./-]*)(?:@[\w.:]*)?=(.*)", word):
+            key, value = found.groups()
+            check_key(key)
+            if value == "null" and (exist := options(key)):
+                raise RefusedError(
+                    f"{word}: null is no option, and a group that shall not be set is left out. "
+                    f"{key} has {', '.join(exist)}."
+                )
 
 
 def _uncomposed(error: Exception) -> str:
@@ -136,8 +163,8 @@ def _uncomposed(error: Exception) -> str:
 def _hints(words: Sequence[str]) -> str:
     """The nearest options of misspelt ones, below Hydra's own message."""
     pairs = (word.lstrip("+").split("=", 1) for word in words if "=" in word)
-    near = (suggestion(rest[0], options(group)) for group, *rest in pairs)
-    return "".join(near).strip()
+    known = ((rest[0], options(group)) for group, *rest in pairs)
+    return "".join(suggestion(word, exist) for word, exist in known if word not in exist).strip()
 
 
 def _refuse(message: str) -> NoReturn:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import field, make_dataclass
+from dataclasses import field, fields, make_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +63,8 @@ def _group_schema(group: str) -> type:
 def check_key(key: str) -> None:
     """Raise RefusedError, with the nearest name, if `key` is nothing that a config has."""
     root = key.split(".")[0].split("/")[0]
+    if key.startswith("backend."):
+        _check_backend(key)
     if key in BY_KEY or key in GROUPS or root in (*SETTINGS, "hydra"):
         return
     if root not in GROUPS:
@@ -74,6 +76,16 @@ def check_key(key: str) -> None:
         near = suggestion(key.partition(".")[2], names).replace("mean ", f"mean {root}.")
         exists = f"{root} has {', '.join(names)}."
     raise RefusedError(f"{key}: no such parameter or setting.{near} {exists}")
+
+
+def _check_backend(key: str) -> None:
+    from sweep.backends import BackendConfig
+
+    keys = [f"backend.{field.name}" for field in fields(BackendConfig)]
+    if key not in keys:
+        raise RefusedError(
+            f"{key}: no such setting.{suggestion(key, keys)} There are {', '.join(keys)}."
+        )
 
 
 def options(group: str) -> list[str]:

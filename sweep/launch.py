@@ -1,47 +1,27 @@
 """A grid and a job in, an exit code out: plan, resume, run, and say what happened."""
 
-import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from hashlib import sha256
-from typing import Any, Final
+from dataclasses import replace
 
-from sweep.backends import KINDS, Backend, BackendConfig, RayLostError
+from sweep.backends import Backend, BackendConfig, RayLostError
 from sweep.errors import RefusedError
 from sweep.folder import StorageError
 from sweep.grid import Grid
-from sweep.inputs import read_workloads
 from sweep.lease import Lease
 from sweep.ledger import Ledger
-from sweep.plan import Plan, Segment, refuse_mismatch
+from sweep.model import Outcomes
+from sweep.plan import Plan
+from sweep.planning import Job, Planning
 from sweep.progress import Reporter
-from sweep.provenance import provenance, versions
-from sweep.shard import Engine, Outcomes, Work, peak_rss
-from sweep.sizing import BYTES_PER_POINT, BYTES_PER_SHARD, measure
-from sweep.store import DONE, PLAN, Store
+from sweep.provenance import versions
+from sweep.shard import Work, peak_rss
+from sweep.store import DONE
 from sweep.terminal import tell
 
-INLINE_S: Final = 5.0
-"""`auto` starts Ray, which takes 2-4 s, only for runs that would take longer than this."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything about a run that is not its grid."""
-
-    name: str = "sweep"
-    results_dir: str = "results"
-    backend: BackendConfig = field(default_factory=BackendConfig)
-    engine: str = "auto"
-    dry_run: bool = False
-    config: Mapping[str, Any] = field(default_factory=dict)
-    overrides: tuple[str, ...] = ()
-    resume: str = "sweep"
-    """The command that starts this run, and starts it again."""
+__all__ = ("Job", "launch")
 
 
 class TerminatedError(BaseException):
@@ -72,41 +52,29 @@ def launch(grid: Grid, job: Job, outcomes: Outcomes | None = None) -> int:
 
 class _Launch:
     def __init__(self, grid: Grid, job: Job, outcomes: Outcomes | None) -> None:
-        if job.backend.kind not in KINDS:
-            raise RefusedError(f"backend.kind={job.backend.kind}: choose one of {', '.join(KINDS)}")
-        recordings = read_workloads(grid)
         self._start = time.monotonic()
         self._start_s = 0.0
         self._job = job
-        self._grid = grid
-        self._recordings = recordings
-        self._outcomes = outcomes or Engine(job.engine, recordings)
-        self._plan = Plan(
-            name=job.name, points=len(grid), grid=grid.to_json(), segments=(), engine=job.engine,
-            inputs={path: sha256(text.encode()).hexdigest() for path, text in recordings.items()},
-            config=job.config, overrides=job.overrides, resume=job.resume, code=provenance(),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-        )  # fmt: skip
-        self._store = Store.open(job.results_dir, self._plan.run_name)
+        self._planning = Planning(grid, job, outcomes)
+        self._store = self._planning.store
 
     def run(self) -> int:
-        stored = self._stored_plan()
+        planning = self._planning
+        stored = planning.stored()
         if self._job.dry_run:
-            return _say(self._estimate(self._planned(stored)), 0)
+            return _say(planning.estimate(planning.planned(stored)), 0)
         if (code := self._compacted()) is not None:
             return code
+        found = stored or planning.reachable()
         self._store.create()
-        reporter = Reporter(self._plan.points, 0, 0)
-        with Lease(self._store, lambda: reporter.facts()) as lease:
-            planned = self._planned(stored)
+        with Lease(self._store) as lease:
+            planned = planning.planned(found)
             lease.settle()
-            plan = self._stored_plan() or self._publish(planned)
+            plan = planning.stored() or planning.publish(planned)
             plan = replace(plan, seconds=plan.seconds or planned.seconds)
             ledger = Ledger(plan, self._store)
-            left = plan.nr_shards - ledger.shards
-            reporter = Reporter(plan.points, ledger.points, ledger.failures, left)
             if not ledger.is_complete:
-                self._compute(plan, ledger, reporter, lease)
+                self._compute(plan, ledger, lease)
             return self._finish(plan, ledger)
 
     def _compacted(self) -> int | None:
@@ -118,60 +86,18 @@ class _Launch:
         tell(f"{self._store.uri}: {rows:,} points, {failures:,} failed, compacted")
         return self._code(failures)
 
-    def _stored_plan(self) -> Plan | None:
-        try:
-            found = self._store.plan()
-        except StorageError as error:
-            raise RefusedError(str(error)) from error
-        if found:
-            refuse_mismatch(self._plan, found, f"{self._store.uri}/{PLAN}")
-        return found
-
-    def _planned(self, stored: Plan | None) -> Plan:
-        """The stored plan, or a new one in shards of the size that was asked for; what is missing
-        is measured: that size, and the cost where it is needed."""
-        size = self._job.backend.shard_points
-        asked = (Segment(0, len(self._grid), size),) if size else ()
-        plan = stored or replace(self._plan, segments=asked)
-        needs_cost = self._job.dry_run or self._job.backend.kind == "auto"
-        if plan.segments and (plan.seconds or not needs_cost):
-            return plan
-        found = measure(self._grid, self._outcomes)
-        segments = plan.segments or found.segments
-        return replace(plan, segments=segments, seconds=round(found.seconds, 3))
-
-    def _estimate(self, plan: Plan) -> str:
-        size = plan.nr_shards * BYTES_PER_SHARD + plan.points * BYTES_PER_POINT
-        return (
-            f"{self._store.uri}: {plan.points:,} points, {self._grid.blocks():,} blocks, "
-            f"{plan.nr_shards:,} shards, about {plan.seconds:,.1f} core seconds and "
-            f"{size / 1e6:,.1f} MB, backend {self._kind(plan, plan.points)}"
-        )
-
-    def _publish(self, plan: Plan) -> Plan:
-        text = plan.to_json()
-        for path, recording in self._recordings.items():
-            self._store.put(f"inputs/{plan.inputs[path]}", recording.encode())
-        self._store.put(PLAN, text.encode())
-        return plan
-
-    def _kind(self, plan: Plan, points: int) -> str:
-        """The backend that `auto` stands for."""
-        if self._job.backend.kind != "auto":
-            return self._job.backend.kind
-        if os.environ.get("RAY_ADDRESS"):
-            return "ray_cluster"
-        seconds = plan.seconds * points / plan.points
-        return "inline" if seconds < INLINE_S else "ray_local"
-
-    def _compute(self, plan: Plan, ledger: Ledger, reporter: Reporter, lease: Lease) -> None:
-        kind = self._kind(plan, plan.points - ledger.points)
+    def _compute(self, plan: Plan, ledger: Ledger, lease: Lease) -> None:
+        points, shards = plan.points - ledger.points, plan.nr_shards - ledger.shards
+        kind = self._planning.kind(plan, points)
         backend = _backend(replace(self._job.backend, kind=kind))
         deadline_s = self._job.backend.deadline_s
-        work = Work(plan, self._store, self._outcomes, lease.owner, deadline_s, versions())
+        outcomes = self._planning.outcomes
+        work = Work(plan, self._store, outcomes, lease.owner, deadline_s, versions())
+        reporter = Reporter(plan.points, ledger.points, ledger.failures, shards)
+        lease.facts = reporter.facts
         tell(
-            f"{self._store.uri}: {plan.points - ledger.points:,} of {plan.points:,} points to do, "
-            f"{plan.nr_shards - ledger.shards:,} shards, backend {kind}"
+            f"{self._store.uri}: {points:,} of {plan.points:,} points to do, "
+            f"{shards:,} shards, backend {kind}"
         )
         with reporter:
             for manifest in backend.run(work, ledger.missing()):

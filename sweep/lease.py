@@ -42,11 +42,12 @@ class Lease:
 
     `lost` becomes true when another driver has taken over, which happens only to a driver that
     did not beat for `STALE_S`. Both then write equal rows under equal names, so nothing tears.
+    Each beat also tells what `facts()` says of the run, nothing until that is set.
     """
 
-    def __init__(self, store: Store, facts: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._facts = facts
+        self.facts: Callable[[], dict[str, Any]] = dict
         self._nr_beats = 0
         self._settled_at = 0.0
         self._over = threading.Event()
@@ -115,7 +116,7 @@ class Lease:
     def _beat(self) -> dict[str, Any]:
         """The lease as it is written next."""
         self._nr_beats += 1
-        return self._me | {"beat": self._nr_beats, "at": time.time()} | self._facts()
+        return self._me | {"beat": self._nr_beats, "at": time.time()} | self.facts()
 
     def _keep_beating(self) -> None:
         while not self._over.wait(BEAT_S):

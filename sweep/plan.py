@@ -143,7 +143,25 @@ class Plan:
                 f"{where} was changed after it was written: it says digest {digest[:12]} but its "
                 f"content has {plan.digest[:12]}. Move the folder away to start again."
             )
+        if not _tiled(plan.segments, plan.points):
+            raise RefusedError(
+                f"{where} was changed after it was written: its segments, {_short(plan.segments)}, "
+                f"do not cut points 0 to {plan.points - 1} into shards that have each point once. "
+                "Move the folder away to start again."
+            )
         return plan
+
+
+def _tiled(segments: Sequence[Segment], points: int) -> bool:
+    """Whether every point is in one segment, in order, and every segment is cut into shards."""
+    end = 0
+    for segment in segments:
+        if any(type(number) is not int for number in segment):
+            return False
+        if segment.first != end or segment.last <= end or segment.size < 1:
+            return False
+        end = segment.last
+    return end == points
 
 
 def _short(value: Any) -> str:

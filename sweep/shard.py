@@ -1,29 +1,21 @@
 """One shard, as a plain function: columns of the grid in, a table out, a bad point isolated."""
 
-import os
 import resource
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from core.compiled import PATIENCE, interpreted
 from core.outcome import OUTCOMES
 from sweep import shard_file
-from sweep.backends import jit_cache
 from sweep.grid import Columns, Grid
+from sweep.model import Outcomes
 from sweep.plan import Plan, Shard
-from sweep.provenance import versions
 from sweep.schema import table
 from sweep.shard_file import Manifest
 from sweep.store import Store, shard_name
-
-Outcomes: TypeAlias = Callable[[Mapping[str, NDArray[Any]]], Columns]
 
 MAX_ERROR_CHARS = 500
 
@@ -52,29 +44,6 @@ def blank() -> Columns:
     """Outcomes of a point that has none; they are stored as nulls."""
     zeros: Columns = {o.name: np.zeros(1, o.kind) for o in OUTCOMES}
     return zeros | {"engine": np.zeros(1, "U1")}
-
-
-@dataclass(frozen=True)
-class Engine:
-    """`core.engine.outcomes`, imported where it runs, with the text of recorded workloads."""
-
-    name: str
-    recordings: Mapping[str, str]
-
-    def __call__(self, points: Mapping[str, NDArray[Any]]) -> Columns:
-        if "numba" not in sys.modules:
-            os.environ.update(jit_cache.settings(versions()) | os.environ)
-        from core.engine import outcomes, steps
-
-        with interpreted(steps(points, self.name)):
-            return outcomes(points, self.name, self.recordings)
-
-    def is_brief(self, grid: Grid) -> bool:
-        """Whether a grid takes less time than it would take to measure how long it takes."""
-        from core.engine import steps
-
-        few = len(grid) <= 64
-        return few and steps(grid.columns(0, len(grid)), self.name) <= PATIENCE
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import numpy as np
 
 from core.compiled import compile_all, nr_compiled
 from sweep.grid import Axis, Choice, Grid, Node, size
+from sweep.model import Engine, Outcomes
 from sweep.plan import Segment
-from sweep.shard import Engine, Outcomes, evaluate
+from sweep.shard import evaluate
 
 MAX_SHARD: Final = 1 << 17
 """Points: 131,072 rows are 65 MB in memory and up to 10 MB in a file."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from sweep.errors import RefusedError
 from sweep.folder import MAX_JSON_BYTES, STAGED, Folder
@@ -35,6 +35,7 @@ class Store(Folder):
     @classmethod
     def open(cls, results_dir: str, run_name: str) -> Self:
         """The folder `run_name` inside `results_dir`; RefusedError if that is no place at all."""
+        _refuse_no_place(results_dir)
         parts = urlsplit(results_dir)
         if "://" not in results_dir:
             return cls(str(Path(results_dir).expanduser().resolve() / run_name))
@@ -44,8 +45,9 @@ class Store(Folder):
                 "results_dir holds credentials. They would end up in plan.json and logs; give them "
                 "in the environment, e.g. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
             )
-        path = f"{parts.path.rstrip('/')}/{run_name}"
-        return cls(urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")))
+        query = f"?{parts.query}" if parts.query else ""
+        path = f"{parts.path.rstrip('/')}/{run_name}{query}"
+        return cls(f"{parts.scheme}://{parts.netloc}{path}")
 
     def plan(self) -> Plan | None:
         """The run's plan, or None if it has none; RefusedError if that was damaged or changed."""
@@ -79,3 +81,16 @@ def read_plan(store: Store) -> Plan:
     if (plan := store.plan()) is None:
         raise RefusedError(f"{store.uri} is no run: it has no {PLAN} that can be read.")
     return plan
+
+
+def _refuse_no_place(results_dir: str) -> None:
+    """RefusedError if `results_dir` is no folder or URI, before pyarrow takes it for another."""
+    if not results_dir.strip() or "\0" in results_dir:
+        rule = "must be a folder or a URI; results_dir=. is the current folder."
+    elif re.match(r"(s3|gs|gcs|abfss?)://(/|\?|$)", results_dir):
+        rule = "names no bucket, as in s3://bucket/prefix."
+    elif re.match(r"(s3|gs|gcs|abfss?|hdfs|file):(?!//)", results_dir):
+        rule = f"a URI has ://, as in s3://bucket/prefix; a folder of that name is ./{results_dir}."
+    else:
+        return
+    raise RefusedError(f"results_dir={results_dir}: {rule}")

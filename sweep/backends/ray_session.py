@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -16,7 +17,8 @@ from typing import Any, Final, NoReturn
 
 import core
 import sweep
-from sweep.backends import BackendConfig, jit_cache
+from sweep import jit_cache
+from sweep.backends import BackendConfig
 from sweep.errors import RefusedError
 from sweep.folder import StorageError
 
@@ -197,14 +199,7 @@ def _local_settings(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def _joined(config: BackendConfig, versions: Mapping[str, str]) -> Iterator[Any]:
-    address = config.address or os.environ.get("RAY_ADDRESS")
-    if not address or "://" in address:
-        raise RefusedError(
-            f"backend=ray_cluster: {address or 'no address'} is no cluster to join. Give "
-            "backend.address=host:port or set RAY_ADDRESS to what 'ray start --head' printed; "
-            "from outside of the cluster, use 'ray job submit'."
-        )
-    _refuse_unreachable(address)
+    address = reached(config)
     import ray
 
     _keep_loopback(address)
@@ -230,14 +225,26 @@ def _reach(address: str, timeout_s: float) -> None:
     socket.create_connection((host.strip("[]"), int(port)), timeout_s).close()
 
 
-def _refuse_unreachable(address: str) -> None:
-    """Ray would try for minutes."""
+def reached(config: BackendConfig) -> str:
+    """The address of the cluster to join; RefusedError if it is none, or nothing listens there.
+
+    Ray itself would try for minutes.
+    """
+    address = config.address or os.environ.get("RAY_ADDRESS") or ""
     if address == "auto":
-        return
+        return address
+    found = re.fullmatch(r"[^/]+:(\d{1,5})", address)
+    if not found or not 0 < int(found[1]) < 1 << 16:
+        raise RefusedError(
+            f"backend=ray_cluster: {address or 'no address'} is no cluster to join. Give "
+            "backend.address=host:port or set RAY_ADDRESS to what 'ray start --head' printed; "
+            "from outside of the cluster, use 'ray job submit'."
+        )
     try:
         _reach(address, 5.0)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise RefusedError(f"no Ray cluster answers at {address}: {error}") from error
+    return address
 
 
 def _keep_loopback(address: str) -> None:

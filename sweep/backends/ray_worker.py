@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from core.compiled import compile_all
 from sweep import shard_file
-from sweep.backends.jit_cache import warm_up
 from sweep.errors import RefusedError
+from sweep.jit_cache import warm_up
 from sweep.plan import Shard
 from sweep.provenance import versions
 from sweep.schema import table

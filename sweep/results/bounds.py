@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 
 from core.parameters import BY_NAME
+from sweep.model import Engine
 from sweep.results.columns import parameters_in
-from sweep.shard import Engine, evaluate
+from sweep.shard import evaluate
 
 CREATED: Final = pl.col("nr_sp_created")
 UNBOUNDED: Final = (CREATED > 0).cast(pl.Int64)

@@ -13,8 +13,9 @@ from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.inputs import kept_workloads
+from sweep.model import Engine, Outcomes
 from sweep.plan import Plan, Shard
-from sweep.shard import Engine, Outcomes, Work
+from sweep.shard import Work
 from sweep.shard_file import UNREADABLE, Manifest, TornError
 from sweep.store import DONE, Store, read_plan, shard_name
 
@@ -65,11 +66,13 @@ def _shards(work: Work, chosen: Any) -> Iterator[str]:
             failures += manifest.failures
     if foreign:
         yield "there are Parquet files that are no shards of this run"
-    yield from _done(store, {"rows": rows, "failures": failures, "checksum": total})
+    yield from _done(work, {"rows": rows, "failures": failures, "checksum": total})
 
 
-def _done(store: Store, found: dict[str, Any]) -> Iterator[str]:
-    done = store.get_json(DONE)
+def _done(work: Work, found: dict[str, Any]) -> Iterator[str]:
+    if missing := work.plan.points - found["rows"]:
+        yield f"{missing:,} of {work.plan.points:,} points are missing"
+    done = work.store.get_json(DONE)
     if done is None:
         yield f"{DONE}: missing or torn: the run has not finished"
         return
@@ -146,10 +149,8 @@ def _compacted(work: Work, compacted: dict[str, Any], chosen: Any) -> Iterator[s
         seen[points] = True
         for problem in _scattered(work, rows.sort_by("point"), chosen):
             yield f"{name}: {problem}"
-    if missing := int((~seen).sum()):
-        yield f"{missing:,} points are missing"
     found = {"rows": int(seen.sum()), "failures": failures}
-    yield from _done(work.store, found | {"checksum": added(compacted["files"].values())})
+    yield from _done(work, found | {"checksum": added(compacted["files"].values())})
 
 
 def _scattered(work: Work, rows: pa.Table, chosen: Any) -> Iterator[str]:

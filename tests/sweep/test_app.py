@@ -94,6 +94,46 @@ REFUSED = {
     ("-m", "workload.seed=range(0,9,0.5)"): ("workload.seed", "whole number"),
     ("workload=trace",): ("workload.path must name the file",),
     ("--no-such-option",): ("unrecognized arguments: --no-such-option",),
+    ("backend.shard_points=-5",): ("backend.shard_points=-5", "at least 1", "null"),
+    ("++backend.shard_points=0",): ("backend.shard_points=0", "at least 1", "null"),
+    ("backend={kind: inline, shard_points: -5}",): ("backend.shard_points=-5", "at least 1"),
+    ("-m", "workload.seed=1,2", "backend.shard_points=-5"): ("backend.shard_points=-5",),
+    ("dry_run=true", "backend.shard_points=-5"): ("backend.shard_points=-5",),
+    ("-m", "backend.shard_points=1,2"): ("backend.shard_points", "no axis"),
+    ("backend.shrd_points=5",): ("Did you mean backend.shard_points?", "deadline_s"),
+    ("+backend.threads=5",): ("backend.threads", "num_cpus"),
+    ("backend=ray_local", "backend.num_cpus=0"): ("backend.num_cpus=0", "between 1 and 8192"),
+    ("backend=ray_local", "backend.num_cpus=-1"): ("backend.num_cpus=-1", "null"),
+    ("backend=ray_cluster", "backend.num_cpus=2"): ("backend.num_cpus=2", "every CPU"),
+    ("backend=ray_local", "backend.address=head:6379"): (
+        "backend.address=head:6379",
+        "ray_cluster",
+    ),
+    ("backend.deadline_s=-1",): ("backend.deadline_s=-1", "above 0"),
+    ("backend.deadline_s=0",): ("backend.deadline_s=0", "above 0"),
+    ("backend.deadline_s=nan",): ("backend.deadline_s=nan", "above 0"),
+    ("backend.deadline_s=inf",): ("backend.deadline_s=inf", "900"),
+    ("backend.kind=slurm",): ("backend.kind=slurm", "auto, inline, ray_local, ray_cluster"),
+    ("backend=ray_cluster",): ("no address", "backend.address=host:port"),
+    ("backend=ray_cluster", "backend.address=head"): ("head", "host:port"),
+    ("backend=ray_cluster", "backend.address=127.0.0.1:99999"): ("99999", "host:port"),
+    ("backend=ray_cluster", "backend.address=http://head:8265"): ("http://head:8265", "ray job"),
+    ("backend=ray_cluster", "backend.address=127.0.0.1:1"): ("no Ray cluster answers",),
+    ("backend=null",): ("backend=null", "inline, ray_cluster"),
+    ("workload=null",): ("workload=null", "kata_fleet"),
+    ("experiment=null",): ("experiment=null", "seed_question"),
+    ("results_dir=",): ("results_dir=", "results_dir=."),
+    ("results_dir=' '",): ("results_dir=", "results_dir=."),
+    ("results_dir=s3://",): ("results_dir=s3://", "s3://bucket/prefix"),
+    ("results_dir=s3:/bucket/x",): ("results_dir=s3:/bucket/x", "s3://bucket/prefix"),
+    ("results_dir=foo://x",): ("foo://x", "Unrecognized filesystem"),
+    ("name=",): ("run name ''", "letters"),
+    ("name=a/b",): ("run name 'a/b'", "letters"),
+    ("engine=",): ("engine", "auto, reference"),
+    ("-m", "hydra/sweeper=basic", "workload.seed=1,2"): ("BasicSweeper", "hydra/sweeper"),
+    ("-m", "hydra/sweeper=null", "workload.seed=1,2"): ("hydra/sweeper=null", "splitsweep"),
+    ("-m", "hydra.launcher._target_=a.JoblibLauncher"): ("a.JoblibLauncher", "backend="),
+    ("hydra.mode=MULTIRUN", "hydra/sweeper=basic"): ("BasicSweeper", "hydra/sweeper"),
 }
 
 
@@ -105,6 +145,47 @@ def test_a_bad_command_line_ends_with_2_and_says_what_where_and_which_exist(
     assert [part for part in REFUSED[words] if part not in done.stderr] == []
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (2, "", [])
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("group", "lines", "part"),
+    [
+        ("backend", "defaults: [auto]\nshard_points: -5", "backend.shard_points=-5"),
+        ("backend", "defaults: [auto]\nnum_cpus: 0", "backend.num_cpus=0"),
+        ("backend", "defaults: [auto]\ndeadline_s: .nan", "backend.deadline_s=nan"),
+        ("backend", "defaults: [auto]\nkind: null", "kind"),
+        ("backend", "defaults: [auto]\nthreads: 4", "threads"),
+        ("experiment", "# @package _global_\nresults_dir: ''", "results_dir="),
+        ("experiment", '# @package _global_\nresults_dir: "a\\0b"', "results_dir="),
+        ("experiment", "# @package _global_\nbackend: {shard_points: 0}", "backend.shard_points=0"),
+        ("experiment", "# @package _global_\ngrid: {backend.shard_points: [1, 2]}", "no axis"),
+    ],
+)
+def test_a_bad_setting_in_a_file_is_refused_as_on_the_command_line(
+    tmp_path: Path, group: str, lines: str, part: str
+) -> None:
+    (tmp_path / "own" / group).mkdir(parents=True)
+    (tmp_path / "own" / group / "mine.yaml").write_text(f"{lines}\n")
+    done = sweep(tmp_path, "-m", "--config-dir=own", f"{group}=mine", "workload.seed=1,2")
+    assert part in done.stderr
+    assert (done.returncode, [p.name for p in tmp_path.iterdir()]) == (2, ["own"])
+    assert "Traceback" not in done.stderr
+
+
+def test_a_config_of_ones_own_with_another_sweeper_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    lines = "defaults: [config, {override hydra/sweeper: basic}]\n"
+    (tmp_path / "own" / "mine.yaml").write_text(lines)
+    words = ("--config-dir=own", "--config-name=mine", "-m", "workload.seed=1,2")
+    done = sweep(tmp_path, *words)
+    assert "hydra/sweeper is hydra._internal.core_plugins.basic_sweeper.BasicS" in done.stderr
+    assert (done.returncode, [p.name for p in tmp_path.iterdir()]) == (2, ["own"])
+
+
+def test_no_option_is_suggested_where_all_are_right(tmp_path: Path) -> None:
+    done = sweep(tmp_path, "backend=inline", "backend.shard_points=1.5")
+    assert (done.returncode, "Did you mean" in done.stderr) == (2, False)
+    assert "backend.shard_points" in done.stderr
 
 
 def test_help_names_groups_options_and_an_example(tmp_path: Path) -> None:

@@ -69,6 +69,44 @@ def test_auto_is_inline_for_a_short_run(tmp_path, capsys):
     assert "backend inline" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "http://127.0.0.1:8265"])
+def test_auto_is_inline_for_a_short_run_wherever_ray_address_leads(
+    tmp_path, capsys, monkeypatch, address
+):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert launch(GRID, job_of(tmp_path, backend=BackendConfig()), tiny) == 0
+    assert "backend inline" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [("127.0.0.1:1", "no Ray cluster answers"), ("http://127.0.0.1:8265", "ray job submit")],
+)
+@pytest.mark.parametrize("given", ["environment", "config"])
+def test_auto_means_the_cluster_for_a_long_run_and_is_refused_without_one(
+    tmp_path, capsys, monkeypatch, address, why, given
+):
+    monkeypatch.setattr("sweep.planning.INLINE_S", 0.0)
+    backend = BackendConfig(address=address if given == "config" else None)
+    if given == "environment":
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    assert launch(GRID, job_of(tmp_path, backend=backend), tiny) == 2
+    said = capsys.readouterr().err
+    assert (address in said, why in said) == (True, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_whose_shards_are_not_all_in_its_plan_is_refused(tmp_path, capsys):
+    launch(GRID, job_of(tmp_path), tiny)
+    plan = run_of(tmp_path) / "plan.json"
+    data = json.loads(plan.read_text())
+    plan.write_text(json.dumps(data | {"segments": [[0, 150, 50]]}))
+    (run_of(tmp_path) / "shard-150-200.parquet").unlink()
+    (run_of(tmp_path) / "done.json").unlink()
+    assert launch(GRID, job_of(tmp_path), tiny) == 2
+    assert "[0, 150, 50]" in capsys.readouterr().err
+
+
 def test_a_folder_that_holds_another_plan_is_refused_with_the_difference(tmp_path, capsys):
     launch(GRID, job_of(tmp_path), tiny)
     other = seeds_by_capacities(2, 50)
@@ -118,6 +156,30 @@ def test_a_recorded_workload_that_is_not_there_is_refused(tmp_path, capsys):
 def test_an_unknown_backend_is_refused_with_the_options(tmp_path, capsys, kind):
     assert launch(GRID, job_of(tmp_path, backend=BackendConfig(kind=kind)), tiny) == 2
     assert "auto, inline, ray_local, ray_cluster" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("shard_points", 0), ("shard_points", -5), ("num_cpus", 0), ("num_cpus", 8193),
+     ("deadline_s", 0.0), ("deadline_s", -1.0), ("deadline_s", float("nan")),
+     ("deadline_s", 2e9)],
+)  # fmt: skip
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_an_impossible_backend_is_refused_before_a_file_is_written(
+    tmp_path, capsys, field, value, dry_run
+):
+    backend = BackendConfig(**{field: value})
+    assert launch(GRID, job_of(tmp_path / "new", backend=backend, dry_run=dry_run), tiny) == 2
+    assert f"backend.{field}={value:g}" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_every_problem_of_a_backend_is_named_at_once(tmp_path, capsys):
+    backend = BackendConfig(kind="inline", num_cpus=0, shard_points=0, address="a:1")
+    assert launch(GRID, job_of(tmp_path, backend=backend), tiny) == 2
+    said = capsys.readouterr().err
+    parts = ("backend.num_cpus=0", "backend.shard_points=0", "backend.address=a:1")
+    assert [part for part in parts if part not in said] == []
 
 
 def test_the_plan_has_what_is_needed_to_run_it_again(tmp_path):

@@ -75,10 +75,37 @@ def test_another_plan_is_refused_with_the_difference(change, line):
     assert "results/x" in str(refusal.value)
 
 
+def edited(**changes):
+    data = json.loads(plan_of(seeds_by_capacities(3, 4)).to_json())
+    return json.dumps(data | changes)
+
+
 def test_an_edited_plan_is_refused():
-    text = plan_of(seeds_by_capacities(3, 4)).to_json().replace('"points": 12', '"points": 13')
     with pytest.raises(RefusedError, match="was changed after it was written"):
-        Plan.from_json(text, "plan.json")
+        Plan.from_json(edited(points=13), "plan.json")
+
+
+CUT_WRONG = {
+    "nothing": [],
+    "not the end": [[0, 11, 4]],
+    "not the beginning": [[4, 12, 4]],
+    "beyond the end": [[0, 13, 4]],
+    "a gap": [[0, 4, 4], [8, 12, 4]],
+    "an overlap": [[0, 8, 4], [4, 12, 4]],
+    "back to front": [[8, 12, 4], [0, 8, 4]],
+    "an empty stretch": [[0, 0, 4], [0, 12, 4]],
+    "a stretch that runs back": [[0, 12, 4], [12, 4, 4], [4, 12, 4]],
+    "no size": [[0, 12, 0]],
+    "a negative size": [[0, 12, -5]],
+    "half a point": [[0, 12, 1.5]],
+    "text": [["0", "12", "4"]],
+}
+
+
+@pytest.mark.parametrize("segments", CUT_WRONG.values(), ids=CUT_WRONG)
+def test_a_plan_whose_shards_are_not_every_point_once_is_refused(segments):
+    with pytest.raises(RefusedError, match=r"(?s)plan\.json.*segments"):
+        Plan.from_json(edited(segments=segments), "plan.json")
 
 
 @pytest.mark.parametrize(

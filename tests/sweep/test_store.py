@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -199,8 +200,37 @@ def test_credentials_in_results_dir_are_refused_and_not_repeated(uri):
     assert "verysecret" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("written", "rule"),
+    [
+        ("", "results_dir=. is the current folder"),
+        (" \t", "results_dir=. is the current folder"),
+        ("a\0b", "must be a folder or a URI"),
+        ("s3://", "names no bucket"),
+        ("gs:///prefix", "names no bucket"),
+        ("s3://?region=x", "names no bucket"),
+        ("s3:bucket/prefix", "a URI has ://"),
+        ("s3:/bucket/prefix", "a URI has ://"),
+        ("file:/prefix", "a URI has ://"),
+    ],
+)
+def test_what_is_no_place_is_refused_before_anything_is_made_there(written, rule):
+    with pytest.raises(RefusedError, match="results_dir=") as refusal:
+        Store.open(written, "run")
+    assert rule in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "seconds"), [("gs://b/p", 10), ("gs://b/p?retry_limit_seconds=3", 3)]
+)
+def test_a_request_to_googles_storage_is_given_up_in_time(uri, seconds):
+    options = Store(uri).file("x")[0].__reduce__()[1][0]
+    assert options["retry_time_limit"] == timedelta(seconds=seconds)
+
+
 def test_a_run_lives_inside_results_dir():
     assert Store.open("/a/b/", "run").uri == "/a/b/run"
+    assert Store.open("hdfs:///p", "run").uri == "hdfs:///p/run"
     assert Store.open("s3://b/p/?region=x", "run").uri == "s3://b/p/run?region=x"
 
 

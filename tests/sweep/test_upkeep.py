@@ -161,6 +161,20 @@ def test_verify_refuses_an_edited_plan_and_a_folder_without_one(run, tmp_path):
         problems(tmp_path)
 
 
+def test_verify_counts_rows_by_the_points_of_the_plan(run):
+    (run / "shard-100-200.parquet").unlink()
+    done = json.loads((run / "done.json").read_text())
+    (run / "done.json").write_text(json.dumps(done | {"rows": 300}))
+    assert "100 of 400 points are missing" in problems(run)
+
+
+def test_verify_refuses_a_plan_that_was_shortened(run):
+    data = json.loads((run / "plan.json").read_text())
+    (run / "plan.json").write_text(json.dumps(data | {"segments": [[0, 300, 100]]}))
+    with pytest.raises(RefusedError, match="segments"):
+        problems(run)
+
+
 def test_a_changed_recording_is_found(tmp_path):
     recording = tmp_path / "mmu_rmaps_stat"
     recording.write_text("Rmap_Count:\t0\t1\nLevel=2M:\t0\t3\n")

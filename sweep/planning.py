@@ -1,0 +1,125 @@
+"""What is to be run: a job's plan, found or made, and the backend that is to compute it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from sweep.backends import BackendConfig
+from sweep.errors import RefusedError
+from sweep.folder import StorageError
+from sweep.grid import Grid
+from sweep.inputs import read_workloads
+from sweep.model import Engine, Outcomes
+from sweep.plan import Plan, Segment, refuse_mismatch
+from sweep.provenance import provenance
+from sweep.sizing import BYTES_PER_POINT, BYTES_PER_SHARD, measure
+from sweep.store import PLAN, Store
+
+INLINE_S: Final = 5.0
+"""`auto` starts Ray, which takes 2-4 s, only for runs that would take longer than this."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything about a run that is not its grid."""
+
+    name: str = "sweep"
+    results_dir: str = "results"
+    backend: BackendConfig = field(default_factory=BackendConfig)
+    engine: str = "auto"
+    dry_run: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
+    resume: str = "sweep"
+    """The command that starts this run, and starts it again."""
+
+
+class Planning:
+    """The plan of one grid. Nothing is written before `publish`.
+
+    Raises RefusedError if the job is impossible, or a recorded workload cannot be read.
+    """
+
+    def __init__(self, grid: Grid, job: Job, outcomes: Outcomes | None) -> None:
+        if found := job.backend.problems():
+            raise RefusedError("\n".join(found))
+        self._grid = grid
+        self._job = job
+        self._recordings = texts = read_workloads(grid)
+        self.outcomes = outcomes or Engine(job.engine, texts)
+        self._new = Plan(
+            name=job.name, points=len(grid), grid=grid.to_json(), segments=(), engine=job.engine,
+            inputs={path: sha256(text.encode()).hexdigest() for path, text in texts.items()},
+            config=job.config, overrides=job.overrides, resume=job.resume, code=provenance(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )  # fmt: skip
+        self.store = Store.open(job.results_dir, self._new.run_name)
+
+    def stored(self) -> Plan | None:
+        """The plan in the run's folder; RefusedError if that is another one or out of reach."""
+        try:
+            found = self.store.plan()
+        except StorageError as error:
+            raise RefusedError(str(error)) from error
+        if found:
+            refuse_mismatch(self._new, found, f"{self.store.uri}/{PLAN}")
+        return found
+
+    def planned(self, found: Plan | None) -> Plan:
+        """The plan that was found, or a new one in shards of the size that was asked for.
+
+        What is missing is measured: that size, and the cost where it is needed.
+        """
+        size = self._job.backend.shard_points
+        asked = (Segment(0, len(self._grid), size),) if size else ()
+        plan = found or replace(self._new, segments=asked)
+        needs_cost = self._job.dry_run or self._job.backend.kind == "auto"
+        if plan.segments and (plan.seconds or not needs_cost):
+            return plan
+        sizing = measure(self._grid, self.outcomes)
+        segments = plan.segments or sizing.segments
+        return replace(plan, segments=segments, seconds=round(sizing.seconds, 3))
+
+    def reachable(self) -> Plan | None:
+        """RefusedError if a new run needs a cluster and none answers; its plan, if that had to be
+        made to know."""
+        kind, plan = self._job.backend.kind, None
+        if kind == "auto" and self._names_cluster():
+            plan = self.planned(None)
+            kind = self.kind(plan, plan.points)
+        if kind == "ray_cluster":
+            from sweep.backends.ray_session import reached
+
+            reached(self._job.backend)
+        return plan
+
+    def publish(self, plan: Plan) -> Plan:
+        """Write the plan, and the recorded workloads beside it."""
+        text = plan.to_json()
+        for path, recording in self._recordings.items():
+            self.store.put(f"inputs/{plan.inputs[path]}", recording.encode())
+        self.store.put(PLAN, text.encode())
+        return plan
+
+    def kind(self, plan: Plan, points: int) -> str:
+        """The kind of backend that computes `points` of a plan: what `auto` stands for."""
+        if self._job.backend.kind != "auto":
+            return self._job.backend.kind
+        if plan.seconds * points / plan.points < INLINE_S:
+            return "inline"
+        return "ray_cluster" if self._names_cluster() else "ray_local"
+
+    def _names_cluster(self) -> bool:
+        return bool(self._job.backend.address or os.environ.get("RAY_ADDRESS"))
+
+    def estimate(self, plan: Plan) -> str:
+        """What a dry run says."""
+        size = plan.nr_shards * BYTES_PER_SHARD + plan.points * BYTES_PER_POINT
+        return (
+            f"{self.store.uri}: {plan.points:,} points, {self._grid.blocks():,} blocks, "
+            f"{plan.nr_shards:,} shards, about {plan.seconds:,.1f} core seconds and "
+            f"{size / 1e6:,.1f} MB, backend {self.kind(plan, plan.points)}"
+        )
