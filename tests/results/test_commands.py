@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from sweep.commands.main import main
 from sweep.plan import Plan
-from sweep.results.commands import main
 from sweep.results.runs import open_run
 from sweep.store import PLAN, Store
 
@@ -46,7 +46,7 @@ def run(run_dir):
 
 def test_help_loads_neither_ray_nor_numba_nor_polars():
     script = (
-        "import sys; from sweep.results.commands import main\n"
+        "import sys; from sweep.commands.main import main\n"
         "sys.argv = ['sweep-results', '--help']\n"
         "try: main()\nexcept SystemExit: pass\n"
         "heavy = {'ray', 'numba', 'polars', 'pyarrow', 'altair'} & set(sys.modules)\n"
@@ -311,7 +311,7 @@ def test_the_answer_of_an_experiment_can_be_told_again(cli, run_dir):
 def test_explain_replays_a_point_to_the_lock_drops_that_its_row_counts(cli, run_dir):
     # 1 GiB, nothing aliased: 512 splits, a page top-up before every 40th: 13 lock drops.
     name = run_dir({"memslot_gib": (1.0,)}, {"nr_lock_drops": [13]})
-    code, out, _ = cli("explain", name, "--point", "0", "--csv")
+    code, out, _ = cli("explain", name, "--point", "0", "--format", "csv")
     assert code == 0
     attempts = pl.read_csv(out)
     drops = attempts.filter(pl.col("result") == -11)
@@ -337,7 +337,7 @@ def test_the_shell_completes_the_names_of_runs(run_dir, run):
         "COMP_CWORD": "2",
     }
     script = (
-        "import sys; from sweep.results.commands import main; sys.argv = ['sweep-results']; main()"
+        "import sys; from sweep.commands.main import main; sys.argv = ['sweep-results']; main()"
     )
     command = [sys.executable, "-c", script]
     assert subprocess.check_output(command, env=environment, text=True).split() == [run]

@@ -1,4 +1,4 @@
-"""What a run says of itself: its question, provenance, settings, columns."""
+"""What runs say of themselves: question, provenance, settings, columns, state, failures."""
 
 import re
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ import polars as pl
 from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
 from sweep.grid.tree import from_json, walk
+from sweep.results.formats import cell
 from sweep.results.runs import SCHEMA, Run
-from sweep.results.tables import cell
 from sweep.schema import schema
 
 _RUN_LINE = re.compile(r"\s*\bRun:\s+sweep \S+\s*")
@@ -137,3 +137,24 @@ def lines(run: Run) -> list[str]:
     width = max(map(len, facts))
     said = [f"{name:<{width}} {value}" for name, value in facts.items()]
     return [run.name, *question(run), *presets(run), *said]
+
+
+def failed_points(run: Run, most: int) -> pl.DataFrame:
+    """`point` and `error` of the first points without an outcome, `most` at most."""
+    failed = run.scan().filter(pl.col("error").is_not_null()).select("point", "error")
+    return failed.head(most).collect(engine="streaming")
+
+
+def listing(runs: Sequence[Run]) -> pl.DataFrame:
+    """One row for each run: when it was made, how large it is, how far it has come."""
+    rows = [
+        {
+            "run": run.name,
+            "created": str(run.plan.get("created", ""))[:16].replace("T", " "),
+            "nr_points": int(run.plan.get("points", 0)),
+            "state": run.progress(),
+            "failed_points": int((run.done or {}).get("failures", 0)),
+        }
+        for run in runs
+    ]
+    return pl.DataFrame(rows, schema_overrides={"nr_points": pl.Int64, "failed_points": pl.Int64})

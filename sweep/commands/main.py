@@ -1,14 +1,18 @@
-"""The `sweep-results` command. Its commands: `reading`, `upkeep`, `weighing`, in this order."""
+"""The `sweep-results` command: all its commands, and how it ends."""
 
 import re
 import sys
 
-import sweep.results.reading
-import sweep.results.upkeep
-import sweep.results.weighing  # noqa: F401  (all three add themselves to the app)
+from sweep.commands.cli import app, hint
 from sweep.pipes import ends_with_its_reader
-from sweep.results.cli import app, hint
 from sweep.terminal import clean, tell
+
+# In the order in which --help lists them:
+# isort: off
+from sweep.commands import ls, show, answer, sql  # noqa: F401
+from sweep.commands import status, verify, compact  # noqa: F401
+from sweep.commands import best, compare, explain, report  # noqa: F401
+# isort: on
 
 
 @ends_with_its_reader
