@@ -89,7 +89,10 @@ def _print(frame: "pl.DataFrame", title: str) -> None:
         )  # fmt: skip
     for row in zip(*columns, strict=True):
         table.add_row(*map(Text, row))
-    console().print(table, crop=False)
+    screen = console()
+    narrowest = 1 + sum((column.min_width or 0) + 2 for column in table.columns)
+    screen.width = max(screen.width, narrowest)
+    screen.print(table, crop=False)
 
 
 def _broken(name: str) -> str:

@@ -8,7 +8,6 @@ import polars as pl
 
 from core.parameters import BY_NAME
 from sweep.results.columns import parameters_in
-from sweep.shard import Engine, evaluate
 
 CREATED: Final = pl.col("nr_sp_created")
 UNBOUNDED: Final = (CREATED > 0).cast(pl.Int64)
@@ -82,6 +81,8 @@ def computed_optimum(points: pl.DataFrame) -> pl.DataFrame:
 
     `points` has every parameter but the policy.
     """
+    from sweep.shard import Engine, evaluate  # the engine, which most readers never need
+
     columns = {name: np.array(points[name].to_list()) for name in points.columns}
     columns["policy"] = np.full(points.height, BEST_POLICY)
     found, errors = evaluate(columns, Engine("auto", {}))

@@ -202,7 +202,14 @@ def test_a_torn_shard_is_one_clear_message(cli, run_dir, run):
     store.put(shard.name, shard.read_bytes()[:-100])
     code, _, err = cli("sql", run, "SELECT count(nr_lock_drops) FROM results")
     assert code == 2
-    assert "verify" in err
+    assert "A file is torn: `sweep-results verify RUN` names it." in err
+
+
+@pytest.mark.parametrize("query", ["SELECT FROM WHERE", "SELECT nope(point) FROM results"])
+def test_sql_that_is_wrong_is_not_taken_for_a_torn_file(cli, run, query):
+    code, _, err = cli("sql", run, query)
+    assert code == 2
+    assert "verify" not in err
 
 
 def test_what_a_plan_contains_cannot_command_the_terminal(cli, run_dir):
@@ -253,6 +260,9 @@ def test_best_keeps_a_limit_or_says_what_is_wrong_with_it(cli, run):
     code, _, err = cli("best", run, "--within", "standing_bytes<=236ms")
     assert code == 2
     assert "KiB" in err
+    code, _, err = cli("best", run, "--within", "nr_lock_drops<=1.2.3")
+    assert code == 2
+    assert "write COLUMN<=NUMBER[UNIT]" in err
 
 
 def test_a_fleet_gets_one_answer_for_its_mix(cli, run, tmp_path):
@@ -272,6 +282,10 @@ def test_a_fleet_gets_one_answer_for_its_mix(cli, run, tmp_path):
         ("alias_ratio,share\n0,-1\n", "not negative"),
         ("alias_ratio,share\n0,1\n0,2\n", "comes twice"),
         ("alias_ratio,share\n0.5,1\n", "no rows of {'alias_ratio': 0.5}"),
+        ("alias_ratio,share\n0,nan\n", "not negative"),
+        ("alias_ratio,share\n0,some\n", "mix.csv: conversion from `str` to `f64` failed"),
+        ("alias_ratio,share\n0,1,2\n", "mix.csv: found more fields"),
+        ("", "mix.csv: empty CSV"),
     ],
 )
 def test_a_mix_that_says_nothing_is_refused(cli, run, tmp_path, text, message):
@@ -280,6 +294,7 @@ def test_a_mix_that_says_nothing_is_refused(cli, run, tmp_path, text, message):
     code, _, err = cli("best", run, "--weights", str(mix))
     assert code == 2
     assert message in err
+    assert "verify" not in err
 
 
 def test_compare_ends_with_1_if_anything_differs_and_with_0_if_not(cli, run_dir, run):

@@ -74,6 +74,22 @@ def test_on_a_narrow_terminal_names_and_headings_stay_whole(monkeypatch, capsys)
     assert [line.strip() for line in lines if "words" in line] == ["words"]
 
 
+def test_on_a_narrow_terminal_no_word_is_lost(monkeypatch, capsys):
+    monkeypatch.setattr("sweep.commands.tables.console", lambda: Console(width=50))
+    cells = {
+        "run": "is_exact_counting_worth_it-75b73cd910ef",
+        "some": "words of no great length, and enough of them to fill several lines",
+        "path": "/a/path/without/blanks" * 4,
+        "n": 1_234_567_890_123,
+    }
+    write(pl.DataFrame([cells]), Format.table)
+    lines = capsys.readouterr().out.splitlines()[3:]
+    assert "1,234,567,890,123" in lines[0]
+    assert lines[0].split()[0] == cells["run"]
+    letters = sorted("".join(lines).replace(" ", ""))
+    assert letters == sorted("".join(map(cell, cells.values())).replace(" ", ""))
+
+
 def test_what_is_no_number_is_null_in_json():
     rows = pl.DataFrame({"x": [1.5, float("nan"), float("inf")]})
     assert json.loads(encode(rows, Format.json)) == [{"x": 1.5}, {"x": None}, {"x": None}]
