@@ -10,20 +10,10 @@ def status(run: RunName, results_dir: Folder = "results", form: Form = Format.ta
 
     Reads the run's folder alone, so it works from any machine that sees the folder.
     """
-    import polars as pl
-
+    from sweep.results.description import listed, one_row
     from sweep.results.runs import find as find_run
     from sweep.results.status import status as read_status
 
     facts = read_status(find_run(results_dir, run).store)
-    if form is Format.table:
-        rows = pl.DataFrame({"what": list(facts), "now": [_text(v) for v in facts.values()]})
-    else:
-        rows = pl.DataFrame([facts])
+    rows = listed(facts) if form is Format.table else one_row(facts)
     write(rows, form, "Status", 0)
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int | float) else str(value)

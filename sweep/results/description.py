@@ -1,7 +1,7 @@
 """What runs say of themselves: question, provenance, settings, columns, state, failures."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -158,3 +158,19 @@ def listing(runs: Sequence[Run]) -> pl.DataFrame:
         for run in runs
     ]
     return pl.DataFrame(rows, schema_overrides={"nr_points": pl.Int64, "failed_points": pl.Int64})
+
+
+def one_row(facts: Mapping[str, Any]) -> pl.DataFrame:
+    """A column for each fact."""
+    return pl.DataFrame([facts])
+
+
+def listed(facts: Mapping[str, Any]) -> pl.DataFrame:
+    """A row for each fact: `what`, and how it is `now`, in words."""
+    return pl.DataFrame({"what": list(facts), "now": [_text(v) for v in facts.values()]})
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
