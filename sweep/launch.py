@@ -120,7 +120,7 @@ class _Launch:
         tell(text + started)
         code = self._code(ledger.failures)
         if plan.name != "sweep":
-            from sweep.results.telling import announce
+            from sweep.commands.announce import announce
 
             announce(self._store.uri, plan.name)
         return code
@@ -129,7 +129,7 @@ class _Launch:
         """The exit code of a run that ended; points that failed are named."""
         if not nr_failed:
             return 0
-        from sweep.results.telling import failures
+        from sweep.commands.announce import failures
 
         return _say("\n".join(failures(self._store.uri)), 1)
 

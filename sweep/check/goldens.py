@@ -13,12 +13,7 @@ from core.scenario import Scenario, ScenarioError, parse_scenario
 from sweep.inputs import read_lines
 
 KERNELS: Final = {"6.1": "v6_1", "6.12": "v6_12"}
-FAMILIES: Final = (
-    *("unaliased", "same", "diff", "deep", "mixed", "blocks", "1g", "prepop", "prepop1g", "tiny"),
-    *("sparse", "stride", "zap", "lowmin", "workload"),
-)
 NEIGHBOURS: Final = 2
-NAMED: Final = 20
 
 
 @dataclass(frozen=True)
@@ -31,20 +26,13 @@ class Golden:
     events: list[list[int]] | None
     totals: Mapping[str, Any]
 
-    @property
-    def family(self) -> str:
-        """As its name says; it carries nothing else."""
-        return next((w for w in self.scenario.id.split("-") if w in FAMILIES), "other")
-
 
 @dataclass
 class Verdict:
-    """Agreements of one engine on one family, by the engine that really ran."""
+    """How often an engine agreed, by the engine that really ran."""
 
     agreed: int = 0
     differed: int = 0
-    which: list[str] = field(default_factory=list)
-    """The first of those that differed."""
 
     def __str__(self) -> str:
         return f"{self.agreed} of {self.agreed + self.differed}"
@@ -52,23 +40,19 @@ class Verdict:
 
 @dataclass
 class Report:
-    """What `sweep-check golden` found: verdicts by family and engine, and the first difference."""
+    """What `sweep-check golden` found: a verdict for each engine, and the first difference."""
 
     scenarios: int = 0
-    verdicts: dict[str, dict[str, Verdict]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(Verdict))
-    )
+    verdicts: dict[str, Verdict] = field(default_factory=lambda: defaultdict(Verdict))
     first_difference: dict[str, Any] | None = None
 
     def count(self, golden: Golden, engine: str, difference: dict[str, Any] | None) -> None:
         """Note one comparison."""
-        verdict = self.verdicts[golden.family][engine]
+        verdict = self.verdicts[engine]
         if difference is None:
             verdict.agreed += 1
             return
         verdict.differed += 1
-        if verdict.differed <= NAMED:
-            verdict.which.append(f"{golden.scenario.id} ({golden.kernel})")
         where = {"where": golden.where, "scenario": golden.scenario.id, "kernel": golden.kernel}
         self.first_difference = self.first_difference or where | {"engine": engine} | difference
 
@@ -78,15 +62,11 @@ class Report:
         return self.first_difference is None
 
     def as_json(self) -> dict[str, Any]:
-        """Counts per family and engine, and the first difference with its neighbours."""
-        families = {
-            family: {engine: asdict(verdict) for engine, verdict in sorted(engines.items())}
-            for family, engines in sorted(self.verdicts.items())
-        }
+        """Counts for each engine, and the first difference with its neighbours."""
         return {
             "scenarios": self.scenarios,
             "agrees": self.agrees,
-            "families": families,
+            "engines": {name: asdict(found) for name, found in sorted(self.verdicts.items())},
             "first_difference": self.first_difference,
         }
 

@@ -4,23 +4,28 @@
     rows = r.open("results/seed_question-0123456789ab")  # or s3://bucket/..., or several
     r.seed_question(rows).collect()
 
-Every function takes a LazyFrame and gives one; `describe()` documents what a run's rows hold, and
-`sweep.results.door` lists all there is. It is imported when first used: `--help` needs no polars.
+Every function takes a LazyFrame and gives one; `describe()` documents what a run's rows hold.
 """
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+# ruff: noqa: F401
 
-if TYPE_CHECKING:
-    from sweep.results.door import *  # noqa: F403
+from sweep.results.answers import answer
+from sweep.results.answers.capacity import fleet_bytes, is_40_right, is_553_right
+from sweep.results.answers.comparisons import summary, versus
+from sweep.results.answers.limits import where_enospc_starts
+from sweep.results.answers.policy import (
+    ext_2_or_14,
+    is_exact_counting_worth_it,
+    opportunistic_top_up,
+)
+from sweep.results.answers.question import Answer
+from sweep.results.answers.seed_question import seed_question
+from sweep.results.answers.time import clear_chunks, flush_flavours, starvation
+from sweep.results.best import Limit, alternatives, pareto_front, recommended
+from sweep.results.bounds import with_bounds
+from sweep.results.compare import biggest_changes, changed_columns, joined, row_counts
+from sweep.results.description import describe
+from sweep.results.fleets import fleet, read_mix
+from sweep.results.runs import scan
 
-
-def __getattr__(name: str) -> Any:
-    if find_spec(f"{__name__}.{name}"):
-        raise AttributeError(f"{name} is a module that is not imported yet")
-    door = import_module("sweep.results.door")
-    offered = [word for word in vars(door) if not word.startswith("_")]
-    if name not in offered:
-        raise AttributeError(f"{__name__} has no {name}; it has {', '.join(sorted(offered))}")
-    return getattr(door, name)
+open = scan

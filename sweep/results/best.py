@@ -23,7 +23,7 @@ _OPERATORS: Final[Mapping[str, Callable[[pl.Expr, float], pl.Expr]]] = {
     ">": operator.gt,
 }
 _LIMIT: Final = re.compile(
-    r"\s*(\w+)\s*(<=|>=|<|>)\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z]*)\s*"
+    r"\s*(\w+)\s*(<=|>=|<|>)\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z]*)\s*"
 )
 
 

@@ -7,9 +7,7 @@ import numpy as np
 import polars as pl
 
 from core.parameters import BY_NAME
-from sweep.model import Engine
 from sweep.results.columns import parameters_in
-from sweep.shard import evaluate
 
 CREATED: Final = pl.col("nr_sp_created")
 UNBOUNDED: Final = (CREATED > 0).cast(pl.Int64)
@@ -83,6 +81,9 @@ def computed_optimum(points: pl.DataFrame) -> pl.DataFrame:
 
     `points` has every parameter but the policy.
     """
+    from sweep.model import Engine  # which most readers never need
+    from sweep.shard import evaluate
+
     columns = {name: np.array(points[name].to_list()) for name in points.columns}
     columns["policy"] = np.full(points.height, BEST_POLICY)
     found, errors = evaluate(columns, Engine("auto", {}))

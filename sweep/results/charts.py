@@ -8,10 +8,10 @@ import altair as alt
 import polars as pl
 
 from core.parameters import BY_NAME
-from sweep.results import series
+from sweep.results import chart_rows
+from sweep.results.answers.seed_question import CAPACITIES
 from sweep.results.columns import choices_in, unit
-from sweep.results.seed import CAPACITIES
-from sweep.results.series import Varying
+from sweep.results.swept import Varying, varying
 
 COLOURS: Final = ("alias_ratio", "policy", "workload", "memslot_gib", "object_capacity", "kernel")
 """What tells lines apart, if it varies: the first of these."""
@@ -48,8 +48,8 @@ class Chart:
 def draw(name: str, results: pl.LazyFrame) -> Chart:
     """One of `CHARTS`; raises LeftOut if the run lacks what it shows."""
     usable = results.filter(pl.col("error").is_null())
-    values = series.varying(usable)
-    rows, marks, by = CHARTS[name](*series.thinned(usable, values))
+    values = varying(usable)
+    rows, marks, by = CHARTS[name](*chart_rows.thinned(usable, values))
     spec = _filtered(marks, rows, by).to_dict()
     return Chart(name, *TITLES[name], rows, spec, _made_of(rows, values))
 
@@ -94,7 +94,7 @@ def _ticks(axis: str) -> str:
 def _first(values: Varying, columns: Sequence[str]) -> list[str]:
     """The first of `columns` that varies, but not over more values than a legend or an axis has
     room for, if there is one."""
-    return [c for c in columns if 1 < len(values.get(c, ())) <= series.MAX_VALUES][:1]
+    return [c for c in columns if 1 < len(values.get(c, ())) <= chart_rows.MAX_VALUES][:1]
 
 
 def _named(channel: Any, rows: pl.DataFrame, column: str) -> Any:
@@ -133,8 +133,8 @@ def _staircase(results: pl.LazyFrame, values: Varying) -> Drawing:
     if "desc_capacity" not in values:
         raise LeftOut("the run has one desc_capacity")
     colour = _first(values, COLOURS)
-    by = series.filters(values, ["desc_capacity", *colour])
-    rows = series.fitting(lambda kept: series.staircase(results, kept), [*colour, *by])
+    by = chart_rows.filters(values, ["desc_capacity", *colour])
+    rows = chart_rows.fitting(lambda kept: chart_rows.staircase(results, kept), [*colour, *by])
     x = _capacity_axis(rows["desc_capacity"].to_list())
     y, least = (_number(alt.Y, c, _titled("nr_lock_drops"), type="log") for c in _DROPS)
     steps = alt.Chart().encode(x=x, y=y, color=_colour(rows, colour))
@@ -158,7 +158,7 @@ def _capacity_axis(capacities: Sequence[int]) -> Any:
 def _at_some_capacities(results: pl.LazyFrame, values: Varying) -> tuple[pl.LazyFrame, Varying]:
     """Of many capacities three to compare: those of the question, or evenly chosen ones."""
     swept = values.get("desc_capacity", ())
-    if len(swept) <= series.MAX_VALUES:
+    if len(swept) <= chart_rows.MAX_VALUES:
         return results, values
     some = [c for c in CAPACITIES if c in swept]
     if len(some) < 2:
@@ -172,8 +172,8 @@ def _heat(results: pl.LazyFrame, values: Varying) -> Drawing:
     if not all(axis in values for axis in axes):
         raise LeftOut("the run does not sweep both alias_ratio and memslot_gib")
     results, values = _at_some_capacities(results, values)
-    by = series.filters(values, axes)
-    rows = series.fitting(lambda kept: series.heat(results, kept), [*axes, *by])
+    by = chart_rows.filters(values, axes)
+    rows = chart_rows.fitting(lambda kept: chart_rows.heat(results, kept), [*axes, *by])
     cells = alt.Chart().encode(
         x=alt.X("alias_ratio", type="ordinal", title=_titled("alias_ratio")).axis(labelAngle=0),
         y=alt.Y("memslot_gib", type="ordinal", title=_titled("memslot_gib"), sort="descending"),
@@ -195,8 +195,8 @@ def _pareto(results: pl.LazyFrame, values: Varying) -> Drawing:
     options = choices_in(values)
     if not options:
         raise LeftOut("the run has one geometry and one policy, so there is nothing to trade")
-    by = series.filters(values, options)
-    rows = series.fitting(lambda kept: series.trade(results, kept), by)
+    by = chart_rows.filters(values, options)
+    rows = chart_rows.fitting(lambda kept: chart_rows.trade(results, kept), by)
     rows = rows.drop(c for c in choices_in(rows.columns) if c not in values)
     colour = _first(values, ["policy", "object_capacity", "pte_list_ext"])
     x = _number(alt.X, "standing_kib", "standing memory [KiB]", zero=False)
@@ -217,8 +217,8 @@ def _holds(results: pl.LazyFrame, values: Varying) -> Drawing:
     axis = _first(values, ["policy", "desc_capacity", "object_capacity", "memslot_gib", "workload"])
     if not axis:
         raise LeftOut("the run has nothing to compare hold times over")
-    by = series.filters(values, axis)
-    rows = series.fitting(lambda kept: series.holds(results, kept), [*axis, *by])
+    by = chart_rows.filters(values, axis)
+    rows = chart_rows.fitting(lambda kept: chart_rows.holds(results, kept), [*axis, *by])
     x, most = (
         _number(alt.X, c, "mmu_lock held [us (modelled)]", type="log") for c in ("p50_us", "max_us")
     )
@@ -233,7 +233,7 @@ def _holds(results: pl.LazyFrame, values: Varying) -> Drawing:
 def _rises(results: pl.LazyFrame, values: Varying) -> Drawing:
     if "desc_capacity" not in values:
         raise LeftOut("the run has one desc_capacity")
-    rows = series.rises(results, [c for c in values if c != "desc_capacity"]).collect()
+    rows = chart_rows.rises(results, [c for c in values if c != "desc_capacity"]).collect()
     if rows.is_empty():
         raise LeftOut("no capacity costs more lock drops than the next smaller one swept")
     x = _number(alt.X, "desc_capacity", zero=False)

@@ -1,7 +1,6 @@
 """Which column means what: names and units of every column a table may show."""
 
 from collections.abc import Collection
-from enum import StrEnum
 from typing import Final
 
 from core.outcome import OUTCOMES
@@ -29,15 +28,6 @@ _BY_ENDING: Final = (
     ("_rows", "rows"),
     ("_drops", "drops"),
 )
-
-
-class Format(StrEnum):
-    """How a table is written."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-    parquet = "parquet"
 
 
 def unit(column: str) -> str:

@@ -10,16 +10,16 @@ from typing import Any, Final
 import polars as pl
 import vl_convert
 
-from sweep.results import about
+from sweep.results import description
 from sweep.results.answers import answer
+from sweep.results.answers.question import without_constants
 from sweep.results.best import alternatives, in_words, recommended, same_everywhere
 from sweep.results.bounds import with_optimum
 from sweep.results.charts import CHARTS, TITLES, Chart, LeftOut, draw
 from sweep.results.columns import unit
+from sweep.results.formats import cell, named
 from sweep.results.runs import Run
-from sweep.results.series import groups
-from sweep.results.tables import cell, named
-from sweep.results.telling import without_constants
+from sweep.results.swept import groups
 
 MAX_TABLE: Final = 400
 """A table of the page itself shows no more rows than this; the tables of charts show all."""
@@ -85,8 +85,8 @@ def _title(chart: Chart) -> dict[str, str]:
 def page(run: Run) -> str:
     """The report on `run` as one HTML file that needs nothing else, and no network."""
     rows = run.scan()
-    columns = about.columns(run)
-    facts = list(about.provenance(run).items())
+    columns = description.columns(run)
+    facts = list(description.provenance(run).items())
     charts, left_out = _charts(rows)
     sections = {
         "Answer": _answer(run, rows),
@@ -107,7 +107,9 @@ def page(run: Run) -> str:
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(run.name),
-        question="".join(f'<p class="question">{escape(q)}</p>' for q in about.question(run)[:1]),
+        question="".join(
+            f'<p class="question">{escape(q)}</p>' for q in description.question(run)[:1]
+        ),
         links=" ".join(f'<a href="#{_slug(title)}">{escape(title)}</a>' for title in sections),
         sections="\n".join(body),
         javascript=_javascript(),
@@ -215,9 +217,9 @@ def _settings(columns: pl.DataFrame) -> str:
         f"<p>Assumptions, not measurements: {escape(', '.join(assumed))}. Every time in this page "
         "is modelled from them.</p>"
     )
-    return note + _table(about.settings(columns), "Settings, what was swept first")
+    return note + _table(description.settings(columns), "Settings, what was swept first")
 
 
 def _preset_lines(run: Run) -> str:
-    lines = about.presets(run) or ["One workload, given by the settings below."]
+    lines = description.presets(run) or ["One workload, given by the settings below."]
     return '<pre class="text">' + escape("\n".join(lines)) + "</pre>"

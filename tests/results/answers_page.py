@@ -13,7 +13,7 @@ import polars as pl
 
 import sweep.results as r
 from sweep.results.answers import ANSWERS
-from sweep.results.tables import cell
+from sweep.results.formats import cell
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "README.md"

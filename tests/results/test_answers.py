@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+import sweep.results as r
 from sweep.config import CONF
-from sweep.results import questions as q
 from sweep.results.answers import ANSWERS, answer
 
 FILLER = {
@@ -108,7 +108,7 @@ def test_553_is_right_where_no_capacity_saves_more_than_five_percent():
         },
         schema_overrides={"optimum_drops": pl.Float64},
     )
-    assert_frame_equal(q.is_553_right(results), want)
+    assert_frame_equal(r.is_553_right(results), want)
     fine, two = answer("is_553_right", results).sentences
     assert fine.endswith("for: none.")
     assert "93 % more than the fewest possible, 1,619 instead of 841; 1026 descriptors" in two
@@ -123,7 +123,7 @@ def test_another_page_cache_is_weighed_against_40():
         {"alias_ratio": 0.0, "object_capacity": 128, "nr_lock_drops": 256, "full_bytes": 625_096,
          "hold_ns_p99": 2_361_600.0},
     )  # fmt: skip
-    table = q.is_40_right(results).collect()
+    table = r.is_40_right(results).collect()
     assert table["object_capacity"].to_list() == [8, 40, 128]
     assert table["change_percent"].to_list() == pytest.approx([399.51, 0.0, -68.78], abs=0.01)
     more, eight = answer("is_40_right", results).sentences
@@ -191,7 +191,7 @@ def test_flush_flavours_are_compared_by_the_time_that_the_lock_is_held():
 def test_a_clear_call_takes_its_share_of_the_time():
     results = rows({"clear_chunk_gib": 1.0}, {"clear_chunk_gib": 8.0}, {"clear_chunk_gib": 128.0})
     # 854 ms for 64 GiB: 1/64, 8/64 and, as the memslot is no larger, all of it.
-    table = q.clear_chunks(results).collect()
+    table = r.clear_chunks(results).collect()
     assert table["call_ms"].to_list() == pytest.approx([854 / 64, 854 / 8, 854.0])
     (said,) = answer("clear_chunks", results).sentences
     assert said.startswith(
@@ -211,7 +211,7 @@ def test_enospc_starts_at_the_fewest_mappings_that_hit_it():
         own | {"alias_degree": 12, "nr_enospc": 99, "nr_unsplit": 50},
         {"alias_degree": 12},
     )
-    table = q.where_enospc_starts(results).collect()
+    table = r.where_enospc_starts(results).collect()
     assert table["first_degree"].to_list() == [None, 11]
     assert table["worst_unsplit_ratio"].to_list() == [0.0, 0.5]
     distinct, shared = answer("where_enospc_starts", results).sentences
@@ -227,7 +227,7 @@ def test_starvation_is_how_much_longer_yielding_takes_and_where_it_never_ends():
     results = rows(
         case(4, False, 10e6), case(4, True, 15e6), case(64, False, 10e6), case(64, True, 4e9, 100)
     )
-    table = q.starvation(results).collect()
+    table = r.starvation(results).collect()
     assert table["slower_ratio"].to_list() == [1.5, 400.0]
     stuck, slowest = answer("starvation", results).sentences
     assert "does not end from 64 vCPUs on that fault every 5 us" in stuck

@@ -5,7 +5,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from sweep.results.best import Limit, alternatives, in_words, pareto_front, recommended
-from sweep.results.mix import fleet
+from sweep.results.fleets import fleet
 
 KIB = 1024
 # Two workloads under three capacities. 553 and 1026 tie on `small`, where 553 is the cheaper.

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from sweep.commands.main import main
 from sweep.plan import Plan, Segment
-from sweep.results.commands import main
 from sweep.results.runs import open_run
 from sweep.store import PLAN, Store
 
@@ -46,7 +46,7 @@ def run(run_dir):
 
 def test_help_loads_neither_ray_nor_numba_nor_polars():
     script = (
-        "import sys; from sweep.results.commands import main\n"
+        "import sys; from sweep.commands.main import main\n"
         "sys.argv = ['sweep-results', '--help']\n"
         "try: main()\nexcept SystemExit: pass\n"
         "heavy = {'ray', 'numba', 'polars', 'pyarrow', 'altair'} & set(sys.modules)\n"
@@ -202,7 +202,14 @@ def test_a_torn_shard_is_one_clear_message(cli, run_dir, run):
     store.put(shard.name, shard.read_bytes()[:-100])
     code, _, err = cli("sql", run, "SELECT count(nr_lock_drops) FROM results")
     assert code == 2
-    assert "verify" in err
+    assert "A file is torn: `sweep-results verify RUN` names it." in err
+
+
+@pytest.mark.parametrize("query", ["SELECT FROM WHERE", "SELECT nope(point) FROM results"])
+def test_sql_that_is_wrong_is_not_taken_for_a_torn_file(cli, run, query):
+    code, _, err = cli("sql", run, query)
+    assert code == 2
+    assert "verify" not in err
 
 
 def test_what_a_plan_contains_cannot_command_the_terminal(cli, run_dir):
@@ -278,6 +285,9 @@ def test_best_keeps_a_limit_or_says_what_is_wrong_with_it(cli, run):
     code, _, err = cli("best", run, "--within", "standing_bytes<=236ms")
     assert code == 2
     assert "KiB" in err
+    code, _, err = cli("best", run, "--within", "nr_lock_drops<=1.2.3")
+    assert code == 2
+    assert "write COLUMN<=NUMBER[UNIT]" in err
 
 
 def test_a_fleet_gets_one_answer_for_its_mix(cli, run, tmp_path):
@@ -297,6 +307,10 @@ def test_a_fleet_gets_one_answer_for_its_mix(cli, run, tmp_path):
         ("alias_ratio,share\n0,-1\n", "not negative"),
         ("alias_ratio,share\n0,1\n0,2\n", "comes twice"),
         ("alias_ratio,share\n0.5,1\n", "no rows of {'alias_ratio': 0.5}"),
+        ("alias_ratio,share\n0,nan\n", "not negative"),
+        ("alias_ratio,share\n0,some\n", "mix.csv: conversion from `str` to `f64` failed"),
+        ("alias_ratio,share\n0,1,2\n", "mix.csv: found more fields"),
+        ("", "mix.csv: empty CSV"),
     ],
 )
 def test_a_mix_that_says_nothing_is_refused(cli, run, tmp_path, text, message):
@@ -305,6 +319,7 @@ def test_a_mix_that_says_nothing_is_refused(cli, run, tmp_path, text, message):
     code, _, err = cli("best", run, "--weights", str(mix))
     assert code == 2
     assert message in err
+    assert "verify" not in err
 
 
 def test_compare_ends_with_1_if_anything_differs_and_with_0_if_not(cli, run_dir, run):
@@ -336,7 +351,7 @@ def test_the_answer_of_an_experiment_can_be_told_again(cli, run_dir):
 def test_explain_replays_a_point_to_the_lock_drops_that_its_row_counts(cli, run_dir):
     # 1 GiB, nothing aliased: 512 splits, a page top-up before every 40th: 13 lock drops.
     name = run_dir({"memslot_gib": (1.0,)}, {"nr_lock_drops": [13]})
-    code, out, _ = cli("explain", name, "--point", "0", "--csv")
+    code, out, _ = cli("explain", name, "--point", "0", "--format", "csv")
     assert code == 0
     attempts = pl.read_csv(out)
     drops = attempts.filter(pl.col("result") == -11)
@@ -362,7 +377,7 @@ def test_the_shell_completes_the_names_of_runs(run_dir, run):
         "COMP_CWORD": "2",
     }
     script = (
-        "import sys; from sweep.results.commands import main; sys.argv = ['sweep-results']; main()"
+        "import sys; from sweep.commands.main import main; sys.argv = ['sweep-results']; main()"
     )
     command = [sys.executable, "-c", script]
     assert subprocess.check_output(command, env=environment, text=True).split() == [run]

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from sweep.results.seed import seed_question, seed_sentences
+from sweep.results.answers.seed_question import seed_question, seed_sentences
 
 # Bytes of 513, 553 and 1026 descriptors of 128 B with their pointers, and of 40 page
 # headers of 184 B and 40 shadow pages of 4 KiB with theirs.

@@ -6,8 +6,10 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from sweep.results.columns import Format, unit
-from sweep.results.tables import cell, clean, encode, write
+from sweep.commands.tables import Format, write
+from sweep.results.columns import unit
+from sweep.results.formats import cell, encode
+from sweep.terminal import clean
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_a_derived_column_has_the_unit_that_its_name_says(column, want):
 
 
 def test_on_a_narrow_terminal_words_fold_and_numbers_do_not(monkeypatch, capsys):
-    monkeypatch.setattr("sweep.results.tables.console", lambda: Console(width=40))
+    monkeypatch.setattr("sweep.commands.tables.console", lambda: Console(width=40))
     rows = pl.DataFrame({"a": [1_234_567_890], "b": [9_876_543_210], "text": ["many words " * 9]})
     write(rows, Format.table)
     out = capsys.readouterr().out
@@ -60,7 +62,7 @@ def test_on_a_narrow_terminal_words_fold_and_numbers_do_not(monkeypatch, capsys)
 
 
 def test_on_a_narrow_terminal_names_and_headings_stay_whole(monkeypatch, capsys):
-    monkeypatch.setattr("sweep.results.tables.console", lambda: Console(width=30))
+    monkeypatch.setattr("sweep.commands.tables.console", lambda: Console(width=30))
     name = "is_exact_counting_worth_it-75b73cd910ef"
     rows = pl.DataFrame({"run": [name], "text": ["some words"], "lock_held_ns": [1], "error": [""]})
     write(rows, Format.table)
@@ -70,6 +72,22 @@ def test_on_a_narrow_terminal_names_and_headings_stay_whole(monkeypatch, capsys)
     assert heading == ["run", "text", "lock_held_ns", "error"]
     assert any("ns (modelled)" in line for line in lines)
     assert [line.strip() for line in lines if "words" in line] == ["words"]
+
+
+def test_on_a_narrow_terminal_no_word_is_lost(monkeypatch, capsys):
+    monkeypatch.setattr("sweep.commands.tables.console", lambda: Console(width=50))
+    cells = {
+        "run": "is_exact_counting_worth_it-75b73cd910ef",
+        "some": "words of no great length, and enough of them to fill several lines",
+        "path": "/a/path/without/blanks" * 4,
+        "n": 1_234_567_890_123,
+    }
+    write(pl.DataFrame([cells]), Format.table)
+    lines = capsys.readouterr().out.splitlines()[3:]
+    assert "1,234,567,890,123" in lines[0]
+    assert lines[0].split()[0] == cells["run"]
+    letters = sorted("".join(lines).replace(" ", ""))
+    assert letters == sorted("".join(map(cell, cells.values())).replace(" ", ""))
 
 
 def test_what_is_no_number_is_null_in_json():

@@ -40,7 +40,7 @@ def check(*words, code=0):
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    """The smallest goldens of each family, as a plain file."""
+    """The smallest goldens, as a plain file."""
     lines = gzip.decompress(GOLDENS.read_bytes()).decode().splitlines()
     path = tmp_path_factory.mktemp("golden") / "few.jsonl"
     path.write_text("\n".join(sorted(lines, key=len)[:60]) + "\n")
@@ -57,13 +57,11 @@ def altered(few, tmp_path, number, change):
     return path
 
 
-def test_goldens_that_agree_are_counted_by_family_and_engine(few):
+def test_goldens_that_agree_are_counted_by_engine(few):
     found = json.loads(check("golden", few, "--json")[0])
     assert (found["scenarios"], found["agrees"], found["first_difference"]) == (60, True, None)
-    engines = [engine for each in found["families"].values() for engine in each]
-    assert {"fast", "reference", "fast path: reference ran"} == set(engines)
-    agreed = sum(each["reference"]["agreed"] for each in found["families"].values())
-    assert agreed == 60
+    assert {"fast", "reference", "fast path: reference ran"} == set(found["engines"])
+    assert found["engines"]["reference"] == {"agreed": 60, "differed": 0}
     assert "reference: 60 of 60 agree" in check("golden", few)[0]
 
 
@@ -91,8 +89,7 @@ def test_a_wrong_total_is_charged_to_both_engines(few, tmp_path):
 
     report = json.loads(check("golden", altered(few, tmp_path, 0, wrong), "--json", code=1)[0])
     assert report["first_difference"]["total"] == "desc_used"
-    differed = [e["differed"] for each in report["families"].values() for e in each.values()]
-    assert sum(differed) == 2
+    assert sum(each["differed"] for each in report["engines"].values()) == 2
 
 
 @pytest.mark.parametrize(
@@ -226,7 +223,7 @@ def test_a_recording_too_short_to_calibrate_is_refused_with_the_reason(tmp_path)
 
 
 def test_help_loads_neither_ray_nor_numba():
-    probe = "import sys; from sweep.check import main; sys.argv=['sweep-check','--help']\n"
+    probe = "import sys; from sweep.check.cli import main; sys.argv=['sweep-check','--help']\n"
     probe += "try: main()\nexcept SystemExit: print({'ray','numba'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert run.stdout.endswith("set()\n")

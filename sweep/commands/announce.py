@@ -4,19 +4,13 @@ import shlex
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
-from sweep.results import about
+from sweep.commands.tables import Format, say, write
+from sweep.results import description
 from sweep.results.answers import ANSWERS, answer
-from sweep.results.columns import Format
+from sweep.results.answers.question import without_constants
 from sweep.results.runs import Run, open_run
-from sweep.results.tables import named, say, write
 from sweep.terminal import clean
 
-BOUNDS_IN_WORDS: Final = (
-    "Bounds: optimum_drops is the fewest that any policy costs with the same caches, "
-    "unbounded_drops what caches cost that never run dry."
-)
 MAX_TOLD: Final = 400
 """A finished run prints no more rows of its answer than this."""
 
@@ -24,7 +18,7 @@ MAX_NAMED: Final = 3
 """A run with failed points names no more of them than this."""
 
 
-def tell(run: Run, form: Format = Format.table, limit: int = 0) -> None:
+def print_answer(run: Run, form: Format = Format.table, limit: int = 0) -> None:
     """Print the answer of the run's experiment, or write its rows in another format.
 
     ValueError if the run is none of the experiments that have an answer.
@@ -42,18 +36,7 @@ def tell(run: Run, form: Format = Format.table, limit: int = 0) -> None:
     if shown.width:
         write(shown, form, limit=limit)
     say(*notes)
-    say("", *about.question(run)[:1], "", *found.sentences)
-
-
-def without_constants(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """The columns that vary, and in words what does not and what the bounds are."""
-    if rows.height < 2:
-        return rows, []
-    same = {c: rows[c][0] for c in rows.columns if rows[c].n_unique() == 1 and c != "enough"}
-    known = named(same)
-    notes = [f"The same in every row: {known}."] if known else []
-    shown = rows.drop(same)
-    return shown, [*notes, *([BOUNDS_IN_WORDS] if "optimum_drops" in shown.columns else [])]
+    say("", *description.question(run)[:1], "", *found.sentences)
 
 
 def announce(uri: str, experiment: str) -> None:
@@ -61,15 +44,14 @@ def announce(uri: str, experiment: str) -> None:
     if experiment not in ANSWERS:
         return
     run = open_run(uri)
-    tell(run, limit=MAX_TOLD)
+    print_answer(run, limit=MAX_TOLD)
     say("", f"More: sweep-results report {_called(run)} -o report.html")
 
 
 def failures(uri: str) -> list[str]:
     """The first failed points of a run with their reasons, and the command that lists them all."""
     run = open_run(uri)
-    failed = run.scan().filter(pl.col("error").is_not_null()).select("point", "error")
-    first = failed.head(MAX_NAMED).collect(engine="streaming")
+    first = description.failed_points(run, MAX_NAMED)
     query = "SELECT point, error FROM results WHERE error IS NOT NULL"
     return [
         *(f"  point {point:,}: {clean(error)}" for point, error in first.iter_rows()),

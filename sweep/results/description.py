@@ -1,7 +1,7 @@
-"""What a run says of itself: its question, provenance, settings, columns."""
+"""What runs say of themselves: question, provenance, settings, columns, state, failures."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -9,8 +9,8 @@ import polars as pl
 from core.outcome import OUTCOMES
 from core.parameters import PARAMETERS
 from sweep.grid.tree import from_json, walk
+from sweep.results.formats import cell
 from sweep.results.runs import SCHEMA, Run
-from sweep.results.tables import cell
 from sweep.schema import schema
 
 _RUN_LINE = re.compile(r"\s*\bRun:\s+sweep \S+\s*")
@@ -137,3 +137,40 @@ def lines(run: Run) -> list[str]:
     width = max(map(len, facts))
     said = [f"{name:<{width}} {value}" for name, value in facts.items()]
     return [run.name, *question(run), *presets(run), *said]
+
+
+def failed_points(run: Run, most: int) -> pl.DataFrame:
+    """`point` and `error` of the first points without an outcome, `most` at most."""
+    failed = run.scan().filter(pl.col("error").is_not_null()).select("point", "error")
+    return failed.head(most).collect(engine="streaming")
+
+
+def listing(runs: Sequence[Run]) -> pl.DataFrame:
+    """One row for each run: when it was made, how large it is, how far it has come."""
+    rows = [
+        {
+            "run": run.name,
+            "created": run.created[:16].replace("T", " "),
+            "nr_points": run.plan.points if run.is_legible else None,
+            "state": run.progress(),
+            "failed_points": int((run.done or {}).get("failures", 0)),
+        }
+        for run in runs
+    ]
+    return pl.DataFrame(rows, schema_overrides={"nr_points": pl.Int64, "failed_points": pl.Int64})
+
+
+def one_row(facts: Mapping[str, Any]) -> pl.DataFrame:
+    """A column for each fact."""
+    return pl.DataFrame([facts])
+
+
+def listed(facts: Mapping[str, Any]) -> pl.DataFrame:
+    """A row for each fact: `what`, and how it is `now`, in words."""
+    return pl.DataFrame({"what": list(facts), "now": [_text(v) for v in facts.values()]})
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)

@@ -13,10 +13,18 @@ from sweep.results.runs import SCHEMA
 def read_mix(path: str, results: pl.LazyFrame) -> pl.DataFrame:
     """The kinds of VM in a csv file: columns of parameters, and `share`.
 
-    Raises ValueError if a column is neither, a share is negative or missing, a kind comes twice, or
-    `results` has no row of a kind.
+    Raises ValueError if the file is no csv, a column is neither, a share is negative or missing, a
+    kind comes twice, or `results` has no row of a kind.
     """
-    mix = pl.read_csv(Path(path))
+    try:
+        mix = _typed(path, pl.read_csv(Path(path)))
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from error
+    _check(path, mix, results)
+    return mix
+
+
+def _typed(path: str, mix: pl.DataFrame) -> pl.DataFrame:
     kinds = parameters_in(mix.columns)
     if "share" not in mix.columns or not kinds or len(kinds) + 1 != mix.width:
         raise ValueError(
@@ -24,13 +32,12 @@ def read_mix(path: str, results: pl.LazyFrame) -> pl.DataFrame:
             "and memslot_gib, and share, a number for each kind of VM."
         )
     typed = [pl.col(name).cast(SCHEMA[name]) for name in kinds]
-    mix = mix.select(*typed, pl.col("share").cast(pl.Float64).fill_null(-1))
-    _check(path, mix, results, kinds)
-    return mix
+    return mix.select(*typed, pl.col("share").cast(pl.Float64).fill_null(-1))
 
 
-def _check(path: str, mix: pl.DataFrame, results: pl.LazyFrame, kinds: list[str]) -> None:
-    if (mix["share"] < 0).any() or mix["share"].sum() <= 0:
+def _check(path: str, mix: pl.DataFrame, results: pl.LazyFrame) -> None:
+    kinds = parameters_in(mix.columns)
+    if not mix["share"].is_finite().all() or (mix["share"] < 0).any() or mix["share"].sum() <= 0:
         raise ValueError(
             f"{path}: each share is a number that is not negative, and one is above 0."
         )

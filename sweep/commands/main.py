@@ -1,14 +1,22 @@
-"""The `sweep-results` command. Its commands: `reading`, `upkeep`, `weighing`, in this order."""
+"""The `sweep-results` command: all its commands, and how it ends."""
 
 import re
 import sys
+from typing import Final
 
-import sweep.results.reading
-import sweep.results.upkeep
-import sweep.results.weighing  # noqa: F401  (all three add themselves to the app)
+from sweep.commands.cli import app, hint
 from sweep.pipes import ends_with_its_reader
-from sweep.results.cli import app, hint
 from sweep.terminal import clean, tell
+
+# In the order in which --help lists them:
+# isort: off
+from sweep.commands import ls, show, answer, sql  # noqa: F401
+from sweep.commands import status, verify, compact  # noqa: F401
+from sweep.commands import best, compare, explain, report  # noqa: F401
+# isort: on
+
+_TORN: Final = ("parquet: ", "ARROW:schema")
+"""What polars' errors have in them if a Parquet file is damaged."""
 
 
 @ends_with_its_reader
@@ -30,4 +38,6 @@ def _of_polars(message: str) -> str:
         columns = re.findall(r'"(.*?)"', missing[2])
         return f"there is no column {missing[1]}.{hint(missing[1], columns)}"
     first_line = message.strip().split("\n")[0].rstrip(".")
-    return f"{first_line}. If a file is torn, `sweep-results verify RUN` names it."
+    if any(words in first_line for words in _TORN):
+        return f"{first_line}. A file is torn: `sweep-results verify RUN` names it."
+    return f"{first_line}."

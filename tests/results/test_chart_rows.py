@@ -3,7 +3,8 @@
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from sweep.results import series
+from sweep.results import chart_rows
+from sweep.results.swept import groups, varying
 
 STEPS = pl.LazyFrame(
     {
@@ -24,7 +25,7 @@ def test_a_staircase_keeps_only_the_capacities_at_which_it_changes_and_the_last(
             "floor_drops": [8.0] * 4,
         }
     )
-    assert_frame_equal(series.staircase(STEPS, []), want)
+    assert_frame_equal(chart_rows.staircase(STEPS, []), want)
 
 
 def test_a_rise_is_a_capacity_that_costs_more_than_the_next_smaller_one():
@@ -36,7 +37,7 @@ def test_a_rise_is_a_capacity_that_costs_more_than_the_next_smaller_one():
             "more_drops": [1],
         }
     )
-    assert_frame_equal(series.rises(STEPS, []), want)
+    assert_frame_equal(chart_rows.rises(STEPS, []), want)
 
 
 def test_what_varies_leaves_out_what_a_preset_sets():
@@ -48,18 +49,18 @@ def test_what_varies_leaves_out_what_a_preset_sets():
             "flush": ["f1"] * 4,
         }
     )
-    assert series.varying(rows) == {"workload": ["a", "b"], "memslot_gib": [1.0, 2.0]}
-    assert series.groups(rows) == ["workload", "memslot_gib"]
+    assert varying(rows) == {"workload": ["a", "b"], "memslot_gib": [1.0, 2.0]}
+    assert groups(rows) == ["workload", "memslot_gib"]
 
 
 def test_a_parameter_with_many_values_is_thinned_to_a_few_with_both_ends():
     rows = pl.LazyFrame({"alias_ratio": [i / 100 for i in range(33)]})
-    few, values = series.thinned(rows, series.varying(rows))
+    few, values = chart_rows.thinned(rows, varying(rows))
     assert values["alias_ratio"] == [i / 100 for i in range(0, 33, 4)]
     assert few.collect()["alias_ratio"].to_list() == values["alias_ratio"]
 
 
 def test_a_chart_gives_up_its_widest_filter_rather_than_grow():
-    rows = pl.LazyFrame({"a": range(series.MAX_ROWS + 1), "b": [0] * (series.MAX_ROWS + 1)})
-    made = series.fitting(lambda by: rows.group_by(by or pl.lit(0)).agg(pl.len()), ["b", "a"])
+    rows = pl.LazyFrame({"a": range(chart_rows.MAX_ROWS + 1), "b": [0] * (chart_rows.MAX_ROWS + 1)})
+    made = chart_rows.fitting(lambda by: rows.group_by(by or pl.lit(0)).agg(pl.len()), ["b", "a"])
     assert made.columns == ["b", "len"]

@@ -1,12 +1,12 @@
 """What every `sweep-results` command shares: the app, its arguments, and finding a run."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from sweep.commands.tables import Format
 from sweep.errors import suggestion
-from sweep.results.columns import Format
 from sweep.terminal import clean, tell
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ Form = Annotated[
 Rows = Annotated[
     int, typer.Option("--limit", "-n", min=0, help="Most rows of a printed table; 0: all.")
 ]
+Table = Annotated[
+    str, typer.Option("--table", help="Only this one of the tables; the first, if not printed.")
+]
 
 
 def find(results_dir: str, name: str) -> "Run":
@@ -78,3 +81,16 @@ def find(results_dir: str, name: str) -> "Run":
 def hint(name: str, columns: Collection[str]) -> str:
     """What to say to someone who named a column that there is not: the nearest one, if any."""
     return suggestion(name, columns) or " `sweep-results show RUN` lists them."
+
+
+def known(names: Iterable[str], columns: Collection[str], option: str) -> list[str]:
+    """`names`; ValueError with the nearest column if one of them is none of `columns`."""
+    for name in (wanted := list(names)):
+        if name not in columns:
+            raise ValueError(f"{option} {name}: there is no such column.{hint(name, columns)}")
+    return wanted
+
+
+def words(text: str) -> list[str]:
+    """The words of `a,b,c`."""
+    return [word.strip() for word in text.split(",") if word.strip()]

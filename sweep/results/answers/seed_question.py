@@ -5,6 +5,7 @@ from typing import Any, Final, cast
 
 import polars as pl
 
+from sweep.results.answers.question import Question
 from sweep.results.bounds import FLOOR, UNBOUNDED, in_words
 
 CAPACITIES: Final = (513, 553, 1026)
@@ -146,3 +147,6 @@ def _too_few(rows: pl.DataFrame) -> str:
         f"from {start:g} on (at {_place(worst)} it costs {worst['drops_1026']:,.0f} lock drops, "
         f"{times:.1f} times the page caches' own)"
     )
+
+
+SEED_QUESTION: Final = Question(seed_question, seed_sentences, further=seed_bounds)
