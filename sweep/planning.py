@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
+from core.outcome import ENGINES
 from sweep.backends import BackendConfig
 from sweep.errors import RefusedError
 from sweep.folder import StorageError
@@ -44,7 +45,10 @@ class Planning:
     """
 
     def __init__(self, grid: Grid, job: Job, outcomes: Outcomes | None) -> None:
-        if found := job.backend.problems():
+        found = job.backend.problems()
+        if job.engine not in ENGINES:
+            found.append(f"engine={job.engine}: choose one of {', '.join(ENGINES)}.")
+        if found:
             raise RefusedError("\n".join(found))
         self._grid = grid
         self._job = job

@@ -174,6 +174,13 @@ def test_an_impossible_backend_is_refused_before_a_file_is_written(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("engine", ["", "fast"])
+def test_an_unknown_engine_is_refused_with_the_options(tmp_path, capsys, engine):
+    assert launch(GRID, job_of(tmp_path, engine=engine)) == 2
+    assert f"engine={engine}: choose one of auto, reference, expected" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_problem_of_a_backend_is_named_at_once(tmp_path, capsys):
     backend = BackendConfig(kind="inline", num_cpus=0, shard_points=0, address="a:1")
     assert launch(GRID, job_of(tmp_path, backend=backend), tiny) == 2
