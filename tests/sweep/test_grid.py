@@ -82,6 +82,13 @@ def test_blocks_may_differ_in_size() -> None:
     }
 
 
+def test_each_option_counts_its_own_points() -> None:
+    last = range(2, 7)
+    options = tuple((str(n), Axis("rounds", Range.of(1, n), rest("rounds"))) for n in last)
+    wanted = [(rounds,) for n in last for rounds in range(1, n)]
+    assert rows(Grid(Choice("experiment", options)), "rounds") == wanted
+
+
 def test_columns_have_the_same_dtype_in_every_range() -> None:
     grid = Grid(Choice("policy", tuple((o, policy(o)) for o in BY_NAME["policy"].choices)))
     dtypes = [{n: c.dtype for n, c in grid.columns(i, i + 1).items()} for i in range(len(grid))]
@@ -212,8 +219,8 @@ def test_a_range_of_more_values_than_decimals_count_is_refused() -> None:
     ("start", "stop", "step", "values"),
     [
         # Whole numbers are below 2^63, tenths below 2^53 of them; the last value counts.
-        (2**62, 2**63, 2**62 - 1, [2**62, 2**63 - 1]),
-        (2**62, 2**63 + 1, 2**62, None),
+        (1, 2**63, 2**62 - 1, [1, 2**62, 2**63 - 1]),
+        (2, 2**63 + 1, 2**62 - 1, None),
         ("900719925474099.0", "900719925474099.15", "0.1", [(2**53 - 2) / 10, (2**53 - 1) / 10]),
         ("900719925474099.1", "900719925474099.25", "0.1", None),
     ],
