@@ -83,6 +83,17 @@ def test_two_1g_views_of_different_roles_take_512_descriptors_at_both_levels() -
     demand = demand_of(Workload(512, alias_ratio=1, distinct_role_ratio=1, ratio_1g=1))
     assert demand.nr_splits == 2 + 1024
     assert demand.desc_sum[-1] == 512 + 512 * 512
+    assert demand.desc_at.tolist() == [1, *range(3, 1026, 2)]
+
+
+@pytest.mark.parametrize("chunk", [0, 512])
+def test_views_of_a_1g_page_stay_apart_whatever_roles_aliases_draw(chunk: int) -> None:
+    # Seed 0 draws a role of its own for the 1G page's second view, so two shadow pages map each 2M
+    # page: the second takes 512, although half of all aliases share a role.
+    demand = demand_of(Workload(512, 1, 2, 0.5, ratio_1g=1, clear_chunk=chunk))
+    assert demand.desc_at.tolist() == [1, *range(3, 1026, 2)]
+    assert set(np.diff(demand.desc_sum).tolist()) == {512}
+    assert demand.reuse.size == 0
 
 
 def test_a_second_round_takes_no_shadow_pages_but_the_same_descriptors() -> None:
@@ -90,6 +101,7 @@ def test_a_second_round_takes_no_shadow_pages_but_the_same_descriptors() -> None
     twice = demand_of(Workload(64, alias_ratio=1, distinct_role_ratio=1, rounds=2))
     assert (twice.nr_splits, twice.nr_created) == (2 * once.nr_splits, once.nr_created)
     assert twice.desc_sum[-1] == 2 * once.desc_sum[-1]
+    assert (once.nr_walked, twice.nr_walked) == (64, 2 * 64)
 
 
 def test_a_second_round_over_a_1g_page_is_one_split_that_finds_non_leaf_entries() -> None:
@@ -122,10 +134,13 @@ def test_a_smaller_memslot_is_the_beginning_of_a_larger_one(
 
 def test_a_smaller_memslot_may_run_out_of_shadow_pages_where_a_larger_one_does_not() -> None:
     # Seed 186 draws page 4, and five among the 2,043 that follow. 5 pages may have 64 shadow pages,
-    # but 70 tables are in use already.
-    large = Workload(2048, 0.002, 70, 1, seed=186)
-    assert demand_of(large).nr_enospc == 0
-    assert prefix(demand_of(large), large, 5) is None
+    # but 70 tables are in use already. With 54 of them 64 - 5 - 54 = 5 are left, one a page: the
+    # last one's other 53 SPTEs are refused. With 53 all are linked.
+    for degree, own in ((70, 1), (54, 0), (53, 0)):
+        large = Workload(2048, 0.002, degree, own, seed=186)
+        assert demand_of(large).nr_enospc == 0
+        small = prefix(demand_of(large), large, 5)
+        assert (small.nr_splits if small else None) == (4 + 53 if degree == 53 else None)
 
 
 def test_memslots_are_split_one_after_the_other() -> None:
@@ -342,6 +357,21 @@ def test_later_rounds_leave_2m_pages_alone_of_1g_pages() -> None:
     assert demand.nr_splits == 2 + 1024 + 2 + 2
     assert demand.nonleaf.tolist() == demand.reuse.tolist() == [1026, 1027, 1028, 1029]
     assert demand.desc_sum[-1] == 512 + 512 * 512
+
+
+def test_later_rounds_link_the_views_of_a_1g_page_as_the_first_does() -> None:
+    # Three views of one role: the second parent takes a descriptor, in each round; 512 2M pages.
+    demand = demand_of(Workload(512, 1, 3, 0, ratio_1g=1, rounds=2))
+    assert demand.nr_splits == 3 + 512 + 3
+    assert demand.desc_at.tolist() == [1, 515 + 1]
+    assert np.diff(demand.desc_sum).tolist() == [1, 1]
+    assert demand.reuse.tolist() == [1, 2, 515, 516, 517]
+
+
+def test_shadow_pages_may_run_out_before_the_first_head_of_several_sptes() -> None:
+    # Seed 186 draws page 4: 64 - 5 - 58 = 1 shadow page, for page 0; five heads keep 4 + 58 SPTEs.
+    demand = demand_of(Workload(6, 0.002, 58, seed=186))
+    assert (demand.nr_splits, demand.nr_enospc, demand.nr_unsplit) == (1, 5, 62)
 
 
 def test_shadow_pages_may_run_out_inside_the_first_head() -> None:

@@ -64,6 +64,11 @@ def test_no_capacity_at_all_gives_no_row(policy: str) -> None:
     assert drops([(512, 1)] * 3, policy, [], 40) == []
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_nothing_to_split_drops_no_lock(policy: str) -> None:
+    assert drops([], policy, [513, 1026], 40) == [0, 0]
+
+
 def test_a_larger_cache_can_drop_the_lock_more_often() -> None:
     # Every third page has a same-role alias. Descriptor refills grow fewer with the capacity, but
     # whether they meet a page refill is a matter of phase.
