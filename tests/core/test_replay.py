@@ -66,7 +66,10 @@ def test_no_capacity_at_all_gives_no_row(policy: str) -> None:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_nothing_to_split_drops_no_lock(policy: str) -> None:
-    assert drops([], policy, [513, 1026], 40) == [0, 0]
+    found = replay(streams.demand([]), policy, 513, np.array([513, 1026]), 40, Cost())
+    assert found.drops.tolist() == [[0] * 4] * 2
+    assert not found.desc_allocated.any()
+    assert not found.objects_allocated.any()
 
 
 def test_a_larger_cache_can_drop_the_lock_more_often() -> None:
