@@ -228,7 +228,7 @@ def _lists(degree: int, kernel: str, ext: int) -> tuple[Ints, Bools]:
     orders = np.zeros((degree + 1, degree), np.int64)
     for entries in range(1, degree + 1):
         orders[entries, :entries] = removal_order(entries, kernel, ext)
-    return orders, np.array([takes_descriptor(entries, ext) for entries in range(degree + 1)])
+    return orders, np.array([takes_descriptor(entries, ext) for entries in range(degree)])
 
 
 @compiled

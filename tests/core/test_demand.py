@@ -78,12 +78,30 @@ def test_clearing_splits_each_1g_page_just_before_its_2m_pages() -> None:
     assert demand.breaks.tolist() == [513]
 
 
+def test_clearing_splits_a_1g_page_behind_all_aliases_of_the_2m_pages_before_it() -> None:
+    # Seed 26 draws the second GiB for a 1G page, with three views, and 27 2M pages of the first for
+    # three views each: 512 + 2 * 27 = 566 splits come before.
+    demand = demand_of(Workload(1024, 0.05, 3, ratio_1g=0.3, seed=26, clear_chunk=512))
+    assert demand.giant.tolist() == [566, 567, 568]
+
+
 def test_two_1g_views_of_different_roles_take_512_descriptors_at_both_levels() -> None:
     # Level 3: the second split adds a second entry to 512 rmaps of 2M. Then each 2M page has two
     # SPTEs of different roles: 512 descriptors for the second, 512 times.
     demand = demand_of(Workload(512, alias_ratio=1, distinct_role_ratio=1, ratio_1g=1))
     assert demand.nr_splits == 2 + 1024
     assert demand.desc_sum[-1] == 512 + 512 * 512
+    assert demand.desc_at.tolist() == [1, *range(3, 1026, 2)]
+
+
+@pytest.mark.parametrize("chunk", [0, 512])
+def test_views_of_a_1g_page_stay_apart_whatever_roles_aliases_draw(chunk: int) -> None:
+    # Seed 0 draws a role of its own for the 1G page's second view, so two shadow pages map each 2M
+    # page: the second takes 512, although half of all aliases share a role.
+    demand = demand_of(Workload(512, 1, 2, 0.5, ratio_1g=1, clear_chunk=chunk))
+    assert demand.desc_at.tolist() == [1, *range(3, 1026, 2)]
+    assert set(np.diff(demand.desc_sum).tolist()) == {512}
+    assert demand.reuse.size == 0
 
 
 def test_a_second_round_takes_no_shadow_pages_but_the_same_descriptors() -> None:
@@ -91,6 +109,7 @@ def test_a_second_round_takes_no_shadow_pages_but_the_same_descriptors() -> None
     twice = demand_of(Workload(64, alias_ratio=1, distinct_role_ratio=1, rounds=2))
     assert (twice.nr_splits, twice.nr_created) == (2 * once.nr_splits, once.nr_created)
     assert twice.desc_sum[-1] == 2 * once.desc_sum[-1]
+    assert (once.nr_walked, twice.nr_walked) == (64, 2 * 64)
 
 
 def test_a_second_round_over_a_1g_page_is_one_split_that_finds_non_leaf_entries() -> None:
@@ -119,6 +138,17 @@ def test_a_smaller_memslot_is_the_beginning_of_a_larger_one(
             assert np.array_equal(getattr(found, field.name), getattr(want, field.name)), field.name
     else:
         assert demand_of(drawn).nr_enospc or degree >= 11  # only where shadow pages run out
+
+
+def test_a_smaller_memslot_may_run_out_of_shadow_pages_where_a_larger_one_does_not() -> None:
+    # Seed 186 draws page 4, and five among the 2,043 that follow. 5 pages may have 64 shadow pages,
+    # but 70 tables are in use already. With 54 of them 64 - 5 - 54 = 5 are left, one a page: the
+    # last one's other 53 SPTEs are refused. With 53 all are linked.
+    for degree, own in ((70, 1), (54, 0), (53, 0)):
+        large = Workload(2048, 0.002, degree, own, seed=186)
+        assert demand_of(large).nr_enospc == 0
+        small = prefix(demand_of(large), large, 5)
+        assert (small.nr_splits if small else None) == (4 + 53 if degree == 53 else None)
 
 
 def test_memslots_are_split_one_after_the_other() -> None:
@@ -281,6 +311,17 @@ def test_clearing_again_passes_over_what_the_1g_page_has_left_empty() -> None:
     assert demand.nonleaf.tolist() == [start + 512 for start in starts]
 
 
+def test_clearing_again_finds_one_head_in_each_1g_page() -> None:
+    # Three 1G pages. As many splits come before page p as pages, and one for each 1G page begun; in
+    # the second round only the latter.
+    demand = demand_of(Workload(1536, ratio_1g=1, clear_chunk=100, rounds=2))
+    pages = range(100, 1536, 100)
+    begun = [1] * 5 + [2] * 5 + [3] * 5
+    first = [page + giants for page, giants in zip(pages, begun, strict=True)]
+    assert demand.breaks.tolist() == [*first, 1539, *(1539 + giants for giants in begun)]
+    assert demand.giant.tolist() == [0, 513, 1026, 1539, 1540, 1541]
+
+
 def test_later_rounds_take_the_same_descriptors_at_the_same_pages() -> None:
     demand = demand_of(Workload(4, alias_ratio=1, alias_degree=3, rounds=3))
     # 12 splits a round, one descriptor at the second parent of each page, as above. Later rounds
@@ -300,22 +341,28 @@ def test_every_memslot_begins_a_call_of_its_own_between_the_calls_that_clear() -
     assert demand.breaks.tolist() == [100, 200, 250, 250 + 100, 250 + 200]
 
 
-@pytest.mark.parametrize("ratio_1g", [0, 1])
-def test_two_memslots_draw_what_the_halves_of_one_twice_as_large_draw(ratio_1g: float) -> None:
-    one = Workload(2048, 0.4, 5, 0.3, ratio_1g, seed=3, clear_chunk=512)
-    halves = demand_of(replace(one, nr_huge_pages=1024, nr_memslots=2))
+@pytest.mark.parametrize(("ratio_1g", "seed"), [(0, 3), (1, 3), (1, 4)])
+def test_two_memslots_draw_what_the_halves_of_one_twice_as_large_draw(
+    ratio_1g: float, seed: int
+) -> None:
+    one = Workload(3072, 0.8, 5, 0.3, ratio_1g, seed=seed, clear_chunk=512)
+    halves = demand_of(replace(one, nr_huge_pages=1536, nr_memslots=2))
     for field in fields(Demand):
         found, want = getattr(halves, field.name), getattr(demand_of(one), field.name)
         assert np.array_equal(found, want), field.name
     assert halves.reuse.size
 
 
-def test_shadow_pages_may_run_out_behind_heads_of_one_spte() -> None:
+@pytest.mark.parametrize(("degree", "splits", "emptied"), [(94, 5143, 214), (166, 5071, 121)])
+def test_shadow_pages_may_run_out_behind_heads_of_one_spte(
+    degree: int, splits: int, emptied: int
+) -> None:
     # Every 4th page has 94 views: 97 splits in 4 heads, 94 tables. 5242 - 5 - 94 = 5143 = 53 * 97
-    # + 2: two heads of one SPTE after 53 * 4 others; 512 - 214 fail.
-    demand = demand_of(Workload(512, 1 / 4, 94, 1, placement="periodic"))
-    assert (demand.nr_splits, demand.nr_enospc) == (5143, 512 - 214)
-    assert demand.nr_unsplit == 128 * 97 - 5143
+    # + 2: two heads of one SPTE after 53 * 4 others; 512 - 214 fail. With 166 views 5071 = 30 * 169
+    # + 1: one head after 30 * 4 others.
+    demand = demand_of(Workload(512, 1 / 4, degree, 1, placement="periodic"))
+    assert (demand.nr_splits, demand.nr_enospc) == (splits, 512 - emptied)
+    assert demand.nr_unsplit == 128 * (degree + 3) - splits
 
 
 def test_shadow_pages_may_run_out_inside_a_head_of_1g() -> None:
@@ -335,10 +382,27 @@ def test_later_rounds_leave_2m_pages_alone_of_1g_pages() -> None:
     assert demand.desc_sum[-1] == 512 + 512 * 512
 
 
+def test_later_rounds_link_the_views_of_a_1g_page_as_the_first_does() -> None:
+    # Three views of one role: the second parent takes a descriptor, in each round; 512 2M pages.
+    demand = demand_of(Workload(512, 1, 3, 0, ratio_1g=1, rounds=2))
+    assert demand.nr_splits == 3 + 512 + 3
+    assert demand.desc_at.tolist() == [1, 515 + 1]
+    assert np.diff(demand.desc_sum).tolist() == [1, 1]
+    assert demand.reuse.tolist() == [1, 2, 515, 516, 517]
+
+
+def test_shadow_pages_may_run_out_before_the_first_head_of_several_sptes() -> None:
+    # Seed 186 draws page 4: 64 - 5 - 58 = 1 shadow page, for page 0; five heads keep 4 + 58 SPTEs.
+    demand = demand_of(Workload(6, 0.002, 58, seed=186))
+    assert (demand.nr_splits, demand.nr_enospc, demand.nr_unsplit) == (1, 5, 62)
+
+
 def test_shadow_pages_may_run_out_inside_the_first_head() -> None:
-    # n_max = 64, 58 tables: one shadow page, so one split; no head is empty.
+    # n_max = 64, 58 tables: one shadow page, so one split; no head is empty. Three more rounds meet
+    # all six again.
     demand = demand_of(Workload(6, alias_ratio=1, alias_degree=58))
     assert (demand.nr_splits, demand.nr_enospc, demand.nr_unsplit) == (1, 6, 6 * 58 - 1)
+    assert demand_of(Workload(6, 1, 58, rounds=4)).nr_enospc == 6 + 3 * 6
 
 
 def test_links_after_the_very_last_shadow_page_are_refused() -> None:

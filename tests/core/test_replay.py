@@ -1,7 +1,7 @@
 """Derived: published and hand-made figures. Oracle: the replay equals the plain loop."""
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -57,11 +57,41 @@ def test_300_pages_with_a_same_role_alias() -> None:
     # The cold drop is both; at 513 and 514 no other coincides, nor at 553: 8 + 8 - 1 = 15.
     same_role = [(0, 1), (1, 0)] * 300
     assert drops(same_role, "kernel", [513, 514, 553, 1026], 40) == [307, 157, 15, 8]
+    alone = [drops(same_role, "kernel", [capacity], 40) for capacity in (513, 514, 553, 1026)]
+    assert alone == [[307], [157], [15], [8]]
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_no_capacity_at_all_gives_no_row(policy: str) -> None:
     assert drops([(512, 1)] * 3, policy, [], 40) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "four", "five"),
+    [
+        ("kernel", 2, 1),
+        ("opportunistic", 2, 1),
+        ("exact_demand", 1, 1),
+        ("exact_opportunistic", 1, 1),
+    ],
+)
+def test_a_second_round_finds_the_page_caches_as_the_first_left_them(
+    policy: str, four: int, five: int
+) -> None:
+    # Four splits take all of four pages, or leave one of five. The four of the second round take
+    # none, but only exact policies know.
+    stream = streams.demand([(0, 1)] * 4 + [(0, 0)] * 4, 4)
+    for objects, wanted in ((4, four), (5, five)):
+        found = replay(stream, policy, 513, np.array([513]), objects, Cost())
+        assert found.drops.sum() == wanted
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_nothing_to_split_drops_no_lock(policy: str) -> None:
+    found = replay(streams.demand([]), policy, 513, np.array([513, 1026]), 40, Cost())
+    assert found.drops.tolist() == [[0] * 4] * 2
+    assert not found.desc_allocated.any()
+    assert not found.objects_allocated.any()
 
 
 def test_a_larger_cache_can_drop_the_lock_more_often() -> None:
@@ -151,9 +181,9 @@ def test_every_short_stream_of_none_one_and_512_equals_the_plain_loop() -> None:
     for number in range(3**6):
         splits = [takes[number // 3**digit % 3] for digit in range(6)]
         stream = streams.demand(splits)
-        for policy in POLICIES:
-            found = replay(stream, policy, 513, capacities, 2, Cost())
-            want = [plain(stream, policy, 513, c, 2)[:4].tolist() for c in capacities]
+        for policy, objects in product(POLICIES, (1, 2)):
+            found = replay(stream, policy, 513, capacities, objects, Cost())
+            want = [plain(stream, policy, 513, c, objects)[:4].tolist() for c in capacities]
             assert found.drops.tolist() == want
 
 

@@ -82,6 +82,13 @@ def test_blocks_may_differ_in_size() -> None:
     }
 
 
+def test_each_option_counts_its_own_points() -> None:
+    last = range(2, 7)
+    options = tuple((str(n), Axis("rounds", Range.of(1, n), rest("rounds"))) for n in last)
+    wanted = [(rounds,) for n in last for rounds in range(1, n)]
+    assert rows(Grid(Choice("experiment", options)), "rounds") == wanted
+
+
 def test_columns_have_the_same_dtype_in_every_range() -> None:
     grid = Grid(Choice("policy", tuple((o, policy(o)) for o in BY_NAME["policy"].choices)))
     dtypes = [{n: c.dtype for n, c in grid.columns(i, i + 1).items()} for i in range(len(grid))]
@@ -192,12 +199,40 @@ def test_decimal_ranges_count_in_decimal() -> None:
     assert [len(Range.of(0, 7, "0.7")), len(Range.of(0, "2.1", "0.7"))] == [10, 3]
     assert list(Range.of(1, "-0.5", "-0.5")) == [1, 0.5, 0]
     assert list(Range.of(9, 2, -3)) == [9, 6, 3]
+    assert list(Range.of(10, 40, 10)) == [10, 20, 30]
+    assert [list(Range.of(5, 6)), list(Range.of(5, 6, 2))] == [[5], [5]]
+    assert str(Range.of(1, 9, 3)) == "range(1,10,3)"
 
 
 @pytest.mark.parametrize("args", [(5, 5), (5, 1), (1, 5, -1), (1, 5, 0)])
 def test_a_range_without_values_is_refused(args: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="has no values"):
         Range.of(*args)
+
+
+def test_a_range_of_more_values_than_decimals_count_is_refused() -> None:
+    with pytest.raises(ValueError, match="too many values"):
+        Range.of(0, 10**40)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "step", "values"),
+    [
+        # Whole numbers are below 2^63, tenths below 2^53 of them; the last value counts.
+        (1, 2**63, 2**62 - 1, [1, 2**62, 2**63 - 1]),
+        (2, 2**63 + 1, 2**62 - 1, None),
+        ("900719925474099.0", "900719925474099.15", "0.1", [(2**53 - 2) / 10, (2**53 - 1) / 10]),
+        ("900719925474099.1", "900719925474099.25", "0.1", None),
+    ],
+)
+def test_a_range_ends_where_its_values_cannot_be_held_exactly(
+    start: int | str, stop: int | str, step: int | str, values: list[float] | None
+) -> None:
+    if values is None:
+        with pytest.raises(ValueError, match="more digits"):
+            Range.of(start, stop, step)
+    else:
+        assert list(Range.of(start, stop, step)) == values
 
 
 def test_a_range_whose_values_no_float_holds_is_refused() -> None:
