@@ -42,7 +42,7 @@ def golden(
     console = Console(stderr=True)
     shown = track(every, "checking", number, console=console, disable=not console.is_terminal)
     report = check_goldens(shown)
-    _print(report.as_json()) if as_json else _golden_lines(report)
+    _print(report.as_json()) if as_json else _golden_tables(report)
     raise typer.Exit(0 if report.agrees else 1)
 
 
@@ -50,12 +50,22 @@ def _print(value: dict[str, Any]) -> None:
     print(json.dumps(value, indent=1))
 
 
-def _golden_lines(report: "Report") -> None:
+def _golden_tables(report: "Report") -> None:
     from rich.console import Console
+    from rich.table import Table
+
+    from sweep.check.goldens import Verdict
 
     console = Console()
-    for engine, verdict in sorted(report.verdicts.items()):
-        console.print(f"{engine}: {verdict} agree")
+    engines = sorted({engine for each in report.verdicts.values() for engine in each})
+    table = Table("family", *engines, title="scenarios that agree, of those compared")
+    for family, verdicts in sorted(report.verdicts.items()):
+        table.add_row(family, *(str(verdicts.get(engine, "-")) for engine in engines))
+    console.print(table)
+    for engine in engines:
+        all_of = [each[engine] for each in report.verdicts.values() if engine in each]
+        total = Verdict(sum(v.agreed for v in all_of), sum(v.differed for v in all_of))
+        console.print(f"{engine}: {total} agree")
     if report.first_difference is not None:
         console.print("first difference:", json.dumps(report.first_difference), soft_wrap=True)
 

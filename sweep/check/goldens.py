@@ -13,7 +13,12 @@ from core.scenario import Scenario, ScenarioError, parse_scenario
 from sweep.inputs import read_lines
 
 KERNELS: Final = {"6.1": "v6_1", "6.12": "v6_12"}
+FAMILIES: Final = (
+    *("unaliased", "same", "diff", "deep", "mixed", "blocks", "1g", "prepop", "prepop1g", "tiny"),
+    *("sparse", "stride", "zap", "lowmin", "workload"),
+)
 NEIGHBOURS: Final = 2
+NAMED: Final = 20
 
 
 @dataclass(frozen=True)
@@ -26,13 +31,20 @@ class Golden:
     events: list[list[int]] | None
     totals: Mapping[str, Any]
 
+    @property
+    def family(self) -> str:
+        """As its name says; it carries nothing else."""
+        return next((w for w in self.scenario.id.split("-") if w in FAMILIES), "other")
+
 
 @dataclass
 class Verdict:
-    """How often an engine agreed, by the engine that really ran."""
+    """Agreements of one engine on one family, by the engine that really ran."""
 
     agreed: int = 0
     differed: int = 0
+    which: list[str] = field(default_factory=list)
+    """The first of those that differed."""
 
     def __str__(self) -> str:
         return f"{self.agreed} of {self.agreed + self.differed}"
@@ -40,19 +52,23 @@ class Verdict:
 
 @dataclass
 class Report:
-    """What `sweep-check golden` found: a verdict for each engine, and the first difference."""
+    """What `sweep-check golden` found: verdicts by family and engine, and the first difference."""
 
     scenarios: int = 0
-    verdicts: dict[str, Verdict] = field(default_factory=lambda: defaultdict(Verdict))
+    verdicts: dict[str, dict[str, Verdict]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Verdict))
+    )
     first_difference: dict[str, Any] | None = None
 
     def count(self, golden: Golden, engine: str, difference: dict[str, Any] | None) -> None:
         """Note one comparison."""
-        verdict = self.verdicts[engine]
+        verdict = self.verdicts[golden.family][engine]
         if difference is None:
             verdict.agreed += 1
             return
         verdict.differed += 1
+        if verdict.differed <= NAMED:
+            verdict.which.append(f"{golden.scenario.id} ({golden.kernel})")
         where = {"where": golden.where, "scenario": golden.scenario.id, "kernel": golden.kernel}
         self.first_difference = self.first_difference or where | {"engine": engine} | difference
 
@@ -62,11 +78,15 @@ class Report:
         return self.first_difference is None
 
     def as_json(self) -> dict[str, Any]:
-        """Counts for each engine, and the first difference with its neighbours."""
+        """Counts per family and engine, and the first difference with its neighbours."""
+        families = {
+            family: {engine: asdict(verdict) for engine, verdict in sorted(engines.items())}
+            for family, engines in sorted(self.verdicts.items())
+        }
         return {
             "scenarios": self.scenarios,
             "agrees": self.agrees,
-            "engines": {name: asdict(found) for name, found in sorted(self.verdicts.items())},
+            "families": families,
             "first_difference": self.first_difference,
         }
 
@@ -79,11 +99,10 @@ def read_goldens(path: Path) -> Iterator[Golden]:
 
 
 def decoded(path: Path, number: int, text: str) -> Any:
-    """`text`, whose first line has this `number`, as JSON. Raises InputError."""
+    """`text` as JSON. Raises InputError."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        number += error.lineno - 1
         raise InputError(path, number, f"no JSON at column {error.colno}: {error.msg}") from error
     except (RecursionError, ValueError) as error:
         raise InputError(path, number, f"no JSON that can be read: {error}") from error

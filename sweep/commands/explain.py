@@ -12,6 +12,7 @@ from sweep.commands.tables import Format, say, write
 def explain(
     run: RunName,
     point: Annotated[int, typer.Option(min=0, help="Number of the point: the column `point`.")],
+    csv: Annotated[bool, typer.Option("--csv", help="The same as --format csv.")] = False,
     results_dir: Folder = "results",
     form: Form = Format.table,
     limit: Rows = 40,
@@ -25,6 +26,7 @@ def explain(
 
     found = find(results_dir, run)
     attempts = replayed(found, point)
+    form = Format.csv if csv else form
     write(attempts, form, f"Point {point} of {found.name}", limit)
     if form is Format.table:
         say(sentence(attempts))

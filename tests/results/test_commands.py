@@ -351,7 +351,7 @@ def test_the_answer_of_an_experiment_can_be_told_again(cli, run_dir):
 def test_explain_replays_a_point_to_the_lock_drops_that_its_row_counts(cli, run_dir):
     # 1 GiB, nothing aliased: 512 splits, a page top-up before every 40th: 13 lock drops.
     name = run_dir({"memslot_gib": (1.0,)}, {"nr_lock_drops": [13]})
-    code, out, _ = cli("explain", name, "--point", "0", "--format", "csv")
+    code, out, _ = cli("explain", name, "--point", "0", "--csv")
     assert code == 0
     attempts = pl.read_csv(out)
     drops = attempts.filter(pl.col("result") == -11)
