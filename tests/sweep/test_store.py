@@ -149,7 +149,7 @@ def test_an_address_that_cannot_be_resolved_just_now_is_tried_again(hiccups):
 def test_a_lease_goes_on_beating_after_its_folder_was_out_of_reach(tmp_path, hiccups, monkeypatch):
     monkeypatch.setattr("sweep.lease.BEAT_S", 0.01)
     store = Store(f"file://{tmp_path}")
-    with Lease(store, dict) as lease:
+    with Lease(store) as lease:
         hiccups.failures = 3
         end = time.monotonic() + 10
         while hiccups.failures:
