@@ -105,11 +105,9 @@ def _path(uri: str) -> str:
 
 def open_run(uri: str) -> Run:
     """The run in a folder, given by a local path or a URI. RunError if there is none."""
-    folder, _, name = _path(uri).rstrip("/").rpartition("/")
-    if "://" in uri:
-        folder = urlsplit(uri)._replace(path=folder).geturl()
-    elif not folder:
-        folder = "/" if uri.startswith("/") else "."
+    place, mark, query = uri.partition("?") if "://" in uri else (uri, "", "")
+    folder, _, name = place.rstrip("/").rpartition("/")
+    folder = folder + mark + query or ("/" if uri.startswith("/") else ".")
     run = Run(Store.open(folder, name))
     run.plan  # noqa: B018  (raises)
     return run
