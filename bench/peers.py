@@ -65,6 +65,7 @@ def hydra_basic(points: int, folder: Path, *launcher: str) -> None:
     last = f"caches.desc_capacity=range(513,{513 + points})"
     where = [
         "hydra/sweeper=basic",
+        "hydra.callbacks.one_run._target_=hydra.experimental.callback.Callback",
         f"hydra.sweep.dir={folder}",
         "hydra.sweep.subdir=${hydra:job.num}",
     ]
