@@ -76,10 +76,10 @@ def dispatch(points: int) -> dict[str, Any]:
     return {"shards": ledger.shards, "peak_mib": peak, "plan_bytes": len(plan.to_json())}
 
 
-def run(workers: int, folder: str) -> dict[str, Any]:
+def run(workers: int, seeds: int, folder: str) -> dict[str, Any]:
     """The real engine, from nothing to done.json."""
     backend = BackendConfig(kind="ray_local", num_cpus=workers)
-    launch(grid(SEEDS, CAPACITIES), Job(results_dir=folder, backend=backend))
+    launch(grid(seeds, CAPACITIES), Job(results_dir=folder, backend=backend))
     return {}
 
 
@@ -114,9 +114,9 @@ def table() -> list[dict[str, Any]]:
         one = _apart("dispatch", str(points))
         found.append({"name": f"{points:.0e} points dispatched, no engine"} | _facts(one))
     alone = [_apart("compute", "0")]
-    for workers in (1, 2):
+    for workers, seeds in ((1, SEEDS // 2), (2, SEEDS)):
         with tempfile.TemporaryDirectory(prefix="ss-") as folder:
-            one = _apart("run", str(workers), folder)
+            one = _apart("run", str(workers), str(seeds), folder)
             done = json.loads(next(Path(folder).glob("*/done.json")).read_text())
         one["peak_mib"] = done["driver_peak_rss"] / 2**20
         name = f"{done['rows']:.0e} points, {workers} workers"
@@ -139,16 +139,12 @@ def rows(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
     *dispatched, one, two, engine = measured
     memory = max(each["driver_peak_mib"] for each in dispatched)
     plan = max(each["plan_bytes"] for each in dispatched)
-    part = "everything but the engine, 10^7 points"
-    first, both = (
-        (n * each["seconds"] / engine["seconds"] - 1) * 100 for n, each in ((1, one), (2, two))
-    )
+    overhead = (2 * two["seconds"] / engine["seconds"] - 1) * 100
     return [
         row("driver memory, 10^5 to 10^9 points", memory, "MiB", "<= 300"),
         row("plan.json for 10^9 points", plan, "bytes", "<= 1000000"),
-        row(f"{part}, one worker", first, "% of the engine's time", "<= 15"),
-        row(f"{part}, a worker on every core", both, "% of the engine's time", "<= 15"),
-        row("two workers / one", one["seconds"] / two["seconds"], "times", ">= 1.8"),
+        row("everything but the engine, 10^7 points", overhead, "% of the engine's time", "<= 15"),
+        row("two workers / one", 2 * one["seconds"] / two["seconds"], "times", ">= 1.8"),
     ]
 
 
@@ -157,6 +153,6 @@ if __name__ == "__main__":
     if what == "dispatch":
         print(json.dumps(dispatch(int(rest[0]))))
     elif what == "run":
-        print(json.dumps(run(int(rest[0]), rest[1])))
+        print(json.dumps(run(int(rest[0]), int(rest[1]), rest[2])))
     else:
         print(json.dumps(compute(int(rest[0]))))

@@ -9,10 +9,10 @@ from bench.watch import watch
 
 POINTS = {
     "sweep inline": 10_000_000,
-    "sweep ray_local": 40_000_000,
-    "process pool": 40_000_000,
+    "sweep ray_local": 30_000_000,
+    "process pool": 30_000_000,
     "numba loop": 50_000,
-    "Ray Data": 8_000_000,
+    "Ray Data": 6_000_000,
     "Ray Tune": 200,
     "Hydra basic": 100,
     "Hydra joblib": 100,
