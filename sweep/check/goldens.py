@@ -99,10 +99,11 @@ def read_goldens(path: Path) -> Iterator[Golden]:
 
 
 def decoded(path: Path, number: int, text: str) -> Any:
-    """`text` as JSON. Raises InputError."""
+    """`text`, whose first line has this `number`, as JSON. Raises InputError."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
+        number += error.lineno - 1
         raise InputError(path, number, f"no JSON at column {error.colno}: {error.msg}") from error
     except (RecursionError, ValueError) as error:
         raise InputError(path, number, f"no JSON that can be read: {error}") from error
