@@ -155,7 +155,10 @@ def _say(text: str, code: int) -> int:
 
 @contextmanager
 def _sigterm() -> Iterator[None]:
-    """SIGTERM ends the block like Ctrl-C does, so that leases are released and Ray is shut down."""
+    """SIGTERM ends the block like Ctrl-C does, so that leases are released and Ray is shut down.
+
+    A call into Ray that was about to return turns what a signal raises into a SystemError.
+    """
 
     def stop(*_: object) -> None:
         raise TerminatedError
@@ -163,5 +166,9 @@ def _sigterm() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
+    except SystemError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt | TerminatedError):
+            raise error.__cause__ from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)

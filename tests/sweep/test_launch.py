@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sweep.backends import BackendConfig
-from sweep.launch import Job, launch
+from sweep.launch import Job, TerminatedError, launch
 from tests.sweep.standins import fussy, seeds_by_capacities, tiny
 from tests.sweep.tables import table_of
 
@@ -48,6 +48,23 @@ def test_a_dry_run_knows_the_size_of_the_files_to_come(tmp_path, capsys):
     launch(GRID, job_of(tmp_path), tiny)
     written = sum(path.stat().st_size for path in run_of(tmp_path).glob("shard-*")) / 1e6
     assert written / 1.5 < megabytes < written * 1.5
+
+
+@pytest.mark.parametrize(
+    ("cause", "code", "word"),
+    [(KeyboardInterrupt, 130, "interrupted"), (TerminatedError, 143, "terminated")],
+)
+def test_a_signal_that_a_call_into_ray_has_wrapped_is_still_a_signal(
+    tmp_path, capsys, monkeypatch, cause, code, word
+):
+    class Wrapping:
+        def run(self, work, shards):
+            raise SystemError("wait returned a result with an exception set") from cause()
+
+    monkeypatch.setattr("sweep.launch._backend", lambda config: Wrapping())
+    assert launch(GRID, job_of(tmp_path), tiny) == code
+    assert f"{word}. What is done is kept" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*/lease.json"))
 
 
 def test_one_bad_point_in_a_million_is_one_error_row(tmp_path, capsys):
