@@ -62,30 +62,28 @@ def _group_schema(group: str) -> type:
 
 def check_key(key: str) -> None:
     """Raise RefusedError, with the nearest name, if `key` is nothing that a config has."""
-    root = key.split(".")[0].split("/")[0]
-    if key.startswith("backend."):
-        _check_backend(key)
-    if key in BY_KEY or key in GROUPS or root in (*SETTINGS, "hydra"):
+    root, leaf = key.split(".")[0].split("/")[0], key.partition(".")[2]
+    names = _leaves(root)
+    is_setting = root in (*SETTINGS, "hydra") and not (names and leaf)
+    if key in BY_KEY or key in GROUPS or is_setting or leaf in names:
         return
-    if root not in GROUPS:
+    if not names:
         short = {p.name: p.key for p in PARAMETERS}
         near = suggestion(short.get(key, key), [*BY_KEY, *GROUPS, *SETTINGS])
         exists = f"Groups: {', '.join(GROUPS)}; settings: {', '.join(SETTINGS)}."
     else:
-        names = [p.name for p in PARAMETERS if p.group == root]
-        near = suggestion(key.partition(".")[2], names).replace("mean ", f"mean {root}.")
+        near = suggestion(leaf, names).replace("mean ", f"mean {root}.")
         exists = f"{root} has {', '.join(names)}."
     raise RefusedError(f"{key}: no such parameter or setting.{near} {exists}")
 
 
-def _check_backend(key: str) -> None:
-    from sweep.backends import BackendConfig
+def _leaves(group: str) -> list[str]:
+    """Names of what is set in one group of the config; none if it is no group."""
+    if group == "backend":
+        from sweep.backends import BackendConfig
 
-    keys = [f"backend.{field.name}" for field in fields(BackendConfig)]
-    if key not in keys:
-        raise RefusedError(
-            f"{key}: no such setting.{suggestion(key, keys)} There are {', '.join(keys)}."
-        )
+        return [field.name for field in fields(BackendConfig)]
+    return [p.name for p in PARAMETERS if p.group == group]
 
 
 def options(group: str) -> list[str]:

@@ -82,10 +82,12 @@ def table(
 
 def _without(values: NDArray[Any], failed: NDArray[Any] | None) -> NDArray[Any] | None:
     """Which rows have no such outcome."""
-    unknown = np.isnan(values) if values.dtype.kind == "f" else np.zeros(1, bool)
-    if not unknown.any():
+    if values.dtype.kind != "f":
         return failed
-    return unknown if failed is None else unknown | failed
+    unknown: NDArray[np.bool_] = np.isnan(values)
+    if failed is None:
+        return unknown if unknown.any() else None
+    return unknown | failed
 
 
 def _array(values: NDArray[Any], null: NDArray[Any] | None) -> pa.Array:

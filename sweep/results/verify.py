@@ -1,7 +1,7 @@
 """Proof, from the files alone, that a run holds every point exactly once and unchanged."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -35,17 +35,17 @@ def verify(
     holds no run.
     """
     plan = read_plan(store)
-    yield from _inputs(store, plan)
-    work = Work(plan, store, outcomes or Engine(plan.engine, kept_workloads(store, plan.inputs)))
+    recordings = kept_workloads(store, plan.inputs)
+    yield from _inputs(plan, recordings)
+    work = Work(plan, store, outcomes or Engine(plan.engine, recordings))
     chosen = np.random.default_rng(seed).integers(0, plan.points, min(sample, plan.points))
     compacted = store.compacted()
     yield from _compacted(work, compacted, chosen) if compacted else _shards(work, chosen)
 
 
-def _inputs(store: Store, plan: Plan) -> Iterator[str]:
+def _inputs(plan: Plan, recordings: Mapping[str, str]) -> Iterator[str]:
     for path, sha256 in plan.inputs.items():
-        found = store.get(f"inputs/{sha256}")
-        if found is None or hashlib.sha256(found).hexdigest() != sha256:
+        if hashlib.sha256(recordings[path].encode()).hexdigest() != sha256:
             yield f"inputs/{sha256}: the copy of {path} is missing or was changed"
 
 
