@@ -85,9 +85,9 @@ def _without(values: NDArray[Any], failed: NDArray[Any] | None) -> NDArray[Any] 
     if values.dtype.kind != "f":
         return failed
     unknown: NDArray[np.bool_] = np.isnan(values)
-    if failed is None:
-        return unknown if unknown.any() else None
-    return unknown | failed
+    if not unknown.any():
+        return failed
+    return unknown if failed is None else np.logical_or(unknown, failed)
 
 
 def _array(values: NDArray[Any], null: NDArray[Any] | None) -> pa.Array:
