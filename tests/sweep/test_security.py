@@ -1,6 +1,7 @@
 """Invariant: what a hostile file, name or neighbour can do to a run, which is nothing."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -113,6 +114,7 @@ def test_local_ray_listens_on_loopback_alone_and_asks_for_a_token_that_is_gone_a
     ]
     started = " ".join(word for process in family for word in process.cmdline())
     assert not any(name in started for name in ("dashboard.py", "monitor.py", "log_monitor"))
+    assert os.getpgid(driver.pid) not in {os.getpgid(process.pid) for process in family[1:]}
     raylet = next(p for p in family if p.name() == "raylet").environ()
     token = Path(raylet["RAY_AUTH_TOKEN_PATH"])
     assert (raylet["RAY_AUTH_MODE"], token.stat().st_mode & 0o777) == ("token", 0o600)
