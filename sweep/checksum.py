@@ -63,7 +63,9 @@ def _words(array: pa.Array) -> Words:
     if array.null_count == rows:
         return np.full(rows, _NULL)
     valid, *buffers = array.buffers()
-    if pa.types.is_string(array.type):
+    if pa.types.is_dictionary(array.type):
+        values = _words(array.dictionary)[np.frombuffer(buffers[0], np.int32, rows, start * 4)]
+    elif pa.types.is_string(array.type):
         values = _texts(buffers, start, rows)
     else:
         values = np.frombuffer(buffers[0], np.uint64, rows, start * 8)

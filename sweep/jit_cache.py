@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -17,7 +18,8 @@ FOLDER: Final = "SPLITSWEEP_KERNELS"
 """Environment variable: the folder of compiled kernels."""
 
 _PATIENCE_S: Final = 60.0
-_warm: set[str] = set()
+_warm: set[Path] = set()
+"""Folders that this process has filled, though it may not write to them."""
 
 
 def settings(versions: Mapping[str, str]) -> dict[str, str]:
@@ -63,21 +65,24 @@ class SharedLocator:
 
 
 def warm_up(versions: Mapping[str, str], action: Callable[[], Any]) -> None:
-    """Do `action` once in this process, and not while another process of this machine does it.
+    """Do `action` if no process of this machine has done it, and not while another one does.
 
     The first process compiles in it, the others then load what it compiled. None waits for ever for
     one that hangs.
     """
-    key = _key(versions)
-    if key in _warm:
+    folder = Path(os.environ.get(FOLDER) or settings(versions)[FOLDER]).expanduser()
+    done = folder / "warm"
+    if folder in _warm or done.exists():
         return
-    lock = Path(tempfile.gettempdir()) / f"splitsweep-{os.getuid()}-{key}.lock"
+    lock = Path(tempfile.gettempdir()) / f"splitsweep-{os.getuid()}-{_key(versions)}.lock"
     with lock.open("a") as held:
         end = time.monotonic() + _PATIENCE_S
         while not _locked(held) and time.monotonic() < end:
             time.sleep(0.05)
         action()
-    _warm.add(key)
+    _warm.add(folder)
+    with suppress(OSError):
+        done.touch()
 
 
 def _locked(file: IO[str]) -> bool:

@@ -16,6 +16,9 @@ _TYPES: Final = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa
 DICTIONARY: Final = [*(p.name for p in PARAMETERS), "engine"]
 """Columns with few values a shard. The others would only fill dictionaries that overflow."""
 
+WORDS: Final = frozenset(x.name for x in PARAMETERS if x.kind is str) | {"engine"}
+"""Texts that repeat: dictionaries in memory, plain strings to whoever reads a file."""
+
 FLOATS: Final = [o.name for o in OUTCOMES if o.kind is float]
 """Columns that compress best byte by byte (BYTE_STREAM_SPLIT)."""
 
@@ -51,13 +54,20 @@ def schema() -> pa.Schema:
     return pa.schema(fields)
 
 
+@cache
+def held() -> pa.Schema:
+    """The schema of rows in memory: `WORDS` are dictionaries, so that a row costs them a number."""
+    word = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([f.with_type(word) if f.name in WORDS else f for f in schema()])
+
+
 def table(
     first: int,
     parameters: Mapping[str, NDArray[Any]],
     outcomes: Mapping[str, NDArray[Any]],
     errors: Mapping[int, str],
 ) -> pa.Table:
-    """A shard's rows.
+    """A shard's rows, in the schema `held`.
 
     Parameters
     ----------
@@ -76,7 +86,7 @@ def table(
     columns["error"] = pa.nulls(rows, pa.string())
     if errors:
         columns["error"] = pa.array(map(errors.get, range(rows)), pa.string())
-    wanted = schema()
+    wanted = held()
     return pa.table([columns[field.name] for field in wanted], schema=wanted)
 
 
@@ -92,10 +102,10 @@ def _without(values: NDArray[Any], failed: NDArray[Any] | None) -> NDArray[Any] 
 
 def _array(values: NDArray[Any], null: NDArray[Any] | None) -> pa.Array:
     """`values` as they lie in memory: pyarrow, asked to look at them, would import pandas."""
-    valid = None if null is None else _bits(~null)
     if values.dtype.kind == "U":
-        buffers = _texts(values, null)
-        return pa.Array.from_buffers(pa.string(), len(values), [valid, *buffers])
+        words, values = _words(values)
+        return pa.DictionaryArray.from_arrays(_array(values, null), words, safe=False)
+    valid = None if null is None else _bits(~null)
     plain = _bits(values) if values.dtype == bool else pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [valid, plain])
 
@@ -104,15 +114,13 @@ def _bits(flags: NDArray[Any]) -> pa.Buffer:
     return pa.py_buffer(np.packbits(flags, bitorder="little"))
 
 
-def _texts(values: NDArray[Any], null: NDArray[Any] | None) -> list[pa.Buffer]:
-    """Offsets and bytes of strings; of each different one only one Python object is made."""
-    if null is None and len(values) and (values == values[0]).all():
-        word = str(values[0]).encode()
-        offsets = np.arange(len(values) + 1, dtype=np.int32) * np.int32(len(word))
-        return [pa.py_buffer(offsets), pa.py_buffer(word * len(values))]
-    words, codes = np.unique(values, return_inverse=True)
-    encoded = np.array([word.encode() for word in words.tolist()] + [b""], object)
-    codes = codes if null is None else np.where(null, len(words), codes)
-    lengths = np.array([len(word) for word in encoded], np.int32)[codes]
-    offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
-    return [pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded[codes]))]
+def _words(values: NDArray[Any]) -> tuple[pa.Array, NDArray[np.int32]]:
+    """The different texts among `values`, and which of them each one is."""
+    words, codes = values[:1], np.zeros(len(values), np.int32)
+    if values.strides != (0,) and (values != words).any():
+        words, found = np.unique(values, return_inverse=True)
+        codes = found.astype(np.int32)
+    texts = [word.encode() for word in words.tolist()]
+    ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))]
+    return pa.Array.from_buffers(pa.string(), len(texts), buffers), codes

@@ -1,5 +1,6 @@
 """The Parquet file of a shard: its columns, how they are packed, and what its footer says."""
 
+import base64
 import json
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -11,7 +12,7 @@ from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.folder import Folder, reason
 from sweep.plan import Plan, Shard
-from sweep.schema import COUNTS, DICTIONARY, FLOATS, schema
+from sweep.schema import COUNTS, DICTIONARY, FLOATS, held, schema
 
 MAX_ROW_BYTES: Final = 4 << 10
 """In memory; a row takes 500, or up to 2,500 with an error message of the longest kind."""
@@ -27,8 +28,11 @@ WRITER: Final[dict[str, Any]] = {
     | dict.fromkeys(COUNTS, "DELTA_BINARY_PACKED"),
     "write_page_checksum": True,
     "write_batch_size": 1 << 16,
+    "write_statistics": [field.name for field in schema() if field.metadata[b"role"] != b"outcome"],
+    "store_schema": False,
 }
-"""Level 3 finds what repeats in neighbouring points, and is read faster for it than level 1."""
+"""Level 3 finds what repeats in neighbouring points, and is read faster for it than level 1. Minima
+and maxima of parameters let a reader skip files. The schema is stored by `encode`."""
 
 
 class TornError(Exception):
@@ -102,11 +106,17 @@ def read(folder: Folder, name: str, words: Sequence[str] = ()) -> pa.Table:
 
 
 def encode(rows: pa.Table, about: dict[str, Any], row_group: int = 1 << 30) -> pa.Buffer:
-    """`rows` as one Parquet file in memory; `about` goes into its footer under `splitsweep`."""
+    """`rows` as one Parquet file in memory; `about` goes into its footer under `splitsweep`.
+
+    Dictionaries are written as they are, and the footer says that they are strings.
+    """
     metadata = {"splitsweep": json.dumps(about, sort_keys=True)}
+    as_read = schema().with_metadata(metadata).serialize()
+    rows = rows if rows.schema.equals(held()) else rows.cast(held())
     out = pa.BufferOutputStream()
-    with pq.ParquetWriter(out, schema().with_metadata(metadata), **WRITER) as writer:
-        writer.write_table(rows.replace_schema_metadata(metadata), row_group_size=row_group)
+    with pq.ParquetWriter(out, held(), **WRITER) as writer:
+        writer.write_table(rows, row_group_size=row_group)
+        writer.add_key_value_metadata(metadata | {"ARROW:schema": base64.b64encode(as_read)})
     return out.getvalue()
 
 

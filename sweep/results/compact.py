@@ -11,7 +11,7 @@ from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.plan import Plan
-from sweep.schema import DICTIONARY, schema
+from sweep.schema import DICTIONARY, held
 from sweep.store import COMPACTED, DONE, TABLE, Store, read_plan
 
 ROWS: Final = 1 << 20
@@ -90,7 +90,7 @@ def _selected(store: Store, shard: str, by: str, values: Sequence[Any]) -> pa.Ta
 
 
 def _write(store: Store, plan: Plan, name: str, rows: pa.Table) -> str:
-    rows = rows.cast(schema()).combine_chunks()
+    rows = rows.cast(held()).combine_chunks()
     digest = checksum(rows)
     about = {"digest": plan.digest, "checksum": digest}
     store.put(name, shard_file.encode(rows, about, 1 << 17))

@@ -41,9 +41,9 @@ def test_one_bad_point_becomes_one_error_row_and_its_neighbours_are_kept():
     assert all(bad[o.name] is None for o in OUTCOMES)
     assert bad["engine"] is None
     assert (bad["seed"], bad["desc_capacity"]) == (5, 600)
-    good = work_of(grid, tiny).rows(500, 600)
-    assert rows.slice(0, 47).equals(good.slice(0, 47))
-    assert rows.slice(48).equals(good.slice(48))
+    good = work_of(grid, tiny).rows(500, 600).to_pylist()
+    rows = rows.to_pylist()
+    assert rows[:47] + rows[48:] == good[:47] + good[48:]
 
 
 def test_a_bad_point_in_a_million_is_found_in_about_forty_calls():

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
@@ -18,9 +20,10 @@ from sweep.errors import RefusedError
 from sweep.folder import StorageError
 from sweep.lease import Lease
 from sweep.plan import Shard
+from sweep.schema import schema
 from sweep.shard_file import ForeignError, TornError
 from sweep.store import Store, shard_name
-from tests.sweep.standins import seeds_by_capacities, tiny
+from tests.sweep.standins import fussy, seeds_by_capacities, tiny
 from tests.sweep.test_shard import work_of
 
 
@@ -47,6 +50,28 @@ def test_a_shard_is_compressed_as_declared_and_carries_page_checksums(work, tmp_
     assert "RLE_DICTIONARY" not in columns["nr_lock_drops"]["encodings"]
     assert "BYTE_STREAM_SPLIT" in columns["total_ns"]["encodings"]
     assert "DELTA_BINARY_PACKED" in columns["nr_lock_drops"]["encodings"]
+    assert "RLE_DICTIONARY" in columns["policy"]["encodings"]
+    capacities = columns["desc_capacity"]["statistics"]
+    assert (capacities["min"], capacities["max"]) == (553, 602)
+    assert columns["nr_lock_drops"]["statistics"] is None
+
+
+def test_texts_are_plain_strings_to_a_reader(tmp_path):
+    def two_engines(points):
+        found = fussy(points)
+        return found | {"engine": np.where(points["desc_capacity"] % 2, "odd", "even")}
+
+    work = work_of(seeds_by_capacities(10, 100), two_engines, tmp_path)
+    work.run(Shard(500, 600))
+    rows = pq.read_table(tmp_path / "shard-0500-0600.parquet")
+    assert rows.schema.equals(schema())
+    assert rows.schema.field("policy").metadata == schema().field("policy").metadata
+    assert rows.column("policy").to_pylist() == ["kernel"] * 100
+    engines = rows.column("engine").to_pylist()
+    # 553 + 47 is 600, which seed 5 does not go together with.
+    assert engines == [*["odd", "even"] * 23, "odd", None, *["odd", "even"] * 26]
+    again = shard_file.encode(rows, {})
+    assert pq.read_table(pa.BufferReader(again)).equals(rows)
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, -1])
