@@ -46,17 +46,20 @@ SEEDS = 8_334
 
 @dataclass(frozen=True)
 class Clocked(Engine):
-    """The engine, which notes how long it took: a file in `folder` for each process."""
+    """The engine, which notes how long it took: a file in `folder` for each process. Loading its
+    kernels is not counted: that is what a start takes."""
 
     folder: str = ""
 
     def __call__(self, points: Columns) -> Columns:
+        clock = Path(self.folder) / str(os.getpid())
+        if not clock.exists():
+            super().__call__({name: values[:1] for name, values in points.items()})
         start = time.perf_counter()
         found = super().__call__(points)
         seconds = time.perf_counter() - start
-        if len(points["seed"]) > 1:  # one point alone warms a process up: that is not computing
-            with (Path(self.folder) / str(os.getpid())).open("a") as file:
-                file.write(f"{seconds}\n")
+        with clock.open("a") as file:
+            file.write(f"{seconds}\n")
         return found
 
 

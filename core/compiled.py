@@ -26,8 +26,11 @@ class Kernel:
     To numba it is the compiled function, so kernels call each other.
     """
 
-    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+    def __init__(
+        self, function: Callable[..., Any], is_elementwise: bool = False, **options: Any
+    ) -> None:
         self._function, self._options = function, options
+        self._is_elementwise = is_elementwise
         update_wrapper(self, function)
         _KERNELS.append(self)
 
@@ -39,11 +42,12 @@ class Kernel:
 
     @cached_property
     def _compiled(self) -> Any:
-        from numba import njit
+        from numba import njit, vectorize
         from numba.extending import typeof_impl
 
         typeof_impl.register(Kernel)(lambda kernel, context: typeof_impl(kernel._compiled, context))
-        return njit(cache=True, **self._options)(self._function)
+        how = vectorize if self._is_elementwise else njit
+        return how(cache=True, **self._options)(self._function)
 
 
 def compiled(function: Callable[..., Any]) -> Kernel:
@@ -54,6 +58,11 @@ def compiled(function: Callable[..., Any]) -> Kernel:
 def inlined(function: Callable[..., Any]) -> Kernel:
     """The same, compiled into its callers."""
     return Kernel(function, inline="always")
+
+
+def elementwise(function: Callable[..., Any]) -> Kernel:
+    """Compile a function of numbers into one of arrays; numpy interprets it without loops."""
+    return Kernel(function, is_elementwise=True)
 
 
 @contextmanager

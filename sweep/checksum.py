@@ -14,23 +14,27 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from core.compiled import elementwise, interpreted
+from core.draws import mix
 from sweep.schema import schema
 
 Words = NDArray[np.uint64]
 
 _MODULUS: Final = 1 << 128
 _NULL: Final = np.uint64(0x6E756C6C)
-_MIX: Final = tuple(map(np.uint64, (30, 0xBF58476D1CE4E5B9, 27, 0x94D049BB133111EB, 31)))
+_ZERO: Final = np.uint64(0)
 
 
 def checksum(rows: pa.Table) -> str:
     """32 hex digits over `point`, outcomes, `engine` and `error` of all rows."""
     hashes = _words(rows.column("point").combine_chunks())
-    for field in schema():
-        if field.metadata[b"role"] in (b"outcome", b"failure"):
-            hashes = _mixed(hashes) ^ _words(rows.column(field.name).combine_chunks())
-    low = _mixed(hashes)
-    return _text((_sum(_mixed(low)) << 64) + _sum(low))
+    with interpreted(steps=0):
+        for field in schema():
+            if field.metadata[b"role"] in (b"outcome", b"failure"):
+                hashes = _folded(hashes, _words(rows.column(field.name).combine_chunks()))
+        low = _folded(hashes, _ZERO)
+        high = _folded(low, _ZERO)
+    return _text((_sum(high) << 64) + _sum(low))
 
 
 def added(checksums: Iterable[str]) -> str:
@@ -48,12 +52,10 @@ def _sum(words: Words) -> int:
     return (int(halves[0].sum()) << 32) + int(halves[1].sum())
 
 
-def _mixed(words: Words) -> Words:
-    """Finaliser of splitmix64, a bijection."""
-    a, p, b, q, c = _MIX
-    words = (words ^ (words >> a)) * p
-    words = (words ^ (words >> b)) * q
-    return words ^ (words >> c)
+@elementwise
+def _folded(hashes: Any, words: Any) -> Any:
+    """Hashes of rows that have one more column."""
+    return mix(hashes) ^ words
 
 
 def _words(array: pa.Array) -> Words:

@@ -1,7 +1,7 @@
 """The Parquet schema, made from `core.parameters` and `core.outcome`, and columns into tables."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -102,12 +102,20 @@ def _without(values: NDArray[Any], failed: NDArray[Any] | None) -> NDArray[Any] 
 
 def _array(values: NDArray[Any], null: NDArray[Any] | None) -> pa.Array:
     """`values` as they lie in memory: pyarrow, asked to look at them, would import pandas."""
+    if values.strides == (0,) and null is None:
+        return _constant(values.dtype.str, values[:1].tobytes(), len(values))
     if values.dtype.kind == "U":
         words, values = _words(values)
         return pa.DictionaryArray.from_arrays(_array(values, null), words, safe=False)
     valid = None if null is None else _bits(~null)
     plain = _bits(values) if values.dtype == bool else pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [valid, plain])
+
+
+@lru_cache(40)
+def _constant(dtype: str, value: bytes, rows: int) -> pa.Array:
+    """A parameter that is not swept: the same column in shard after shard."""
+    return _array(np.repeat(np.frombuffer(value, dtype), rows), None)
 
 
 def _bits(flags: NDArray[Any]) -> pa.Buffer:
@@ -117,7 +125,7 @@ def _bits(flags: NDArray[Any]) -> pa.Buffer:
 def _words(values: NDArray[Any]) -> tuple[pa.Array, NDArray[np.int32]]:
     """The different texts among `values`, and which of them each one is."""
     words, codes = values[:1], np.zeros(len(values), np.int32)
-    if values.strides != (0,) and (values != words).any():
+    if (values != words).any():
         words, found = np.unique(values, return_inverse=True)
         codes = found.astype(np.int32)
     texts = [word.encode() for word in words.tolist()]

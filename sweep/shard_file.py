@@ -28,11 +28,13 @@ WRITER: Final[dict[str, Any]] = {
     | dict.fromkeys(COUNTS, "DELTA_BINARY_PACKED"),
     "write_page_checksum": True,
     "write_batch_size": 1 << 16,
+    "max_rows_per_page": 1 << 20,
     "write_statistics": [field.name for field in schema() if field.metadata[b"role"] != b"outcome"],
     "store_schema": False,
 }
 """Level 3 finds what repeats in neighbouring points, and is read faster for it than level 1. Minima
-and maxima of parameters let a reader skip files. The schema is stored by `encode`."""
+and maxima of parameters let a reader skip files. A column has one page: no query wants part of one.
+The schema is stored by `encode`."""
 
 
 class TornError(Exception):

@@ -9,8 +9,9 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -34,6 +35,9 @@ clusters that were started elsewhere."""
 
 _OBJECT_STORE_BYTES: Final = 128 << 20
 """Only the plan and manifest rows pass through it."""
+
+_PRELOADED: Final = "sweep.backends.ray_worker,core.engine,numba"
+"""What workers import while the driver still connects."""
 
 _HEAD_MISSES: Final = 6
 """Looks at the head node in a row, half a second apart, that must fail."""
@@ -116,17 +120,17 @@ def raise_cause(error: Any) -> NoReturn:
 @contextmanager
 def session(config: BackendConfig, versions: Mapping[str, str]) -> Iterator[Session]:
     """Ray, connected; on leaving, whatever was started here is ended."""
-    join = _joined(config, versions) if config.kind == "ray_cluster" else _started(config)
+    join = _joined if config.kind == "ray_cluster" else _started
     handler = signal.getsignal(signal.SIGTERM)
-    with join as ray:
+    with join(config, jit_cache.settings(versions)) as ray:
         signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, which aborts
         yield Session(ray)
 
 
 @contextmanager
-def _started(config: BackendConfig) -> Iterator[Any]:
+def _started(config: BackendConfig, settings: dict[str, str]) -> Iterator[Any]:
     folder = Path(tempfile.mkdtemp(prefix="ss-"))
-    with _environment(_local_settings(folder)):
+    with _environment(settings | _local_settings(folder)):
         import ray
         from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
@@ -170,9 +174,24 @@ def _lean() -> Iterator[None]:
         _replaced(utils, "get_dashboard_dependency_error", lambda: ImportError("not wanted")),
         _replaced(services, "start_api_server", lambda *_, **__: (None, None)),
         _replaced(services, "ConsolePopen", apart),
+        _replaced(services, "get_node", partial(_registered, services.get_node)),
         _replaced(parameter, "RayParams", params),
     ):
         yield
+
+
+def _registered(get_node: Callable[..., Any], gcs_address: str, node_id: str) -> Any:
+    """What Ray says of its node, as soon as it is there: `get_node` looks once a second."""
+    with suppress(ImportError, AttributeError):
+        from ray._private.services import _get_gcs_client_options
+        from ray._private.state import GlobalState
+
+        state = GlobalState()
+        state._initialize_global_state(_get_gcs_client_options(gcs_address))
+        end = time.monotonic() + 1.5
+        while not state.node_table() and time.monotonic() < end:
+            time.sleep(0.02)
+    return get_node(gcs_address, node_id)
 
 
 @contextmanager
@@ -197,12 +216,13 @@ def _local_settings(folder: Path) -> dict[str, str]:
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_preload_python_modules": _PRELOADED,
         "RAY_raylet_start_wait_time_s": "120",  # 30 s are not enough on a busy machine
     } | dict.fromkeys(_ONE_THREAD, "1")
 
 
 @contextmanager
-def _joined(config: BackendConfig, versions: Mapping[str, str]) -> Iterator[Any]:
+def _joined(config: BackendConfig, settings: dict[str, str]) -> Iterator[Any]:
     address = reached(config)
     import ray
 
@@ -212,7 +232,7 @@ def _joined(config: BackendConfig, versions: Mapping[str, str]) -> Iterator[Any]
             address=address,
             log_to_driver=False,
             logging_level="error",
-            runtime_env=_shipped(jit_cache.settings(versions)),
+            runtime_env=_shipped(settings),
         )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).strip().split("\n")[0]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import compiled
-from core.compiled import PATIENCE, Kernel, interpreted
+from core.compiled import PATIENCE, Kernel, elementwise, interpreted
 from core.draws import mix
 from core.engine import outcomes, steps
 from tests.core.test_engine import points
@@ -81,3 +81,16 @@ def test_both_ways_give_the_published_finaliser():
     assert mix(np.uint64(1)) == k ^ k >> 31
     with interpreted(0):
         assert mix(np.uint64(1)) == k ^ k >> 31
+
+
+@elementwise
+def mixed_and_added(key, number):
+    return mix(key) + number
+
+
+def test_an_elementwise_kernel_takes_arrays_and_single_numbers_either_way():
+    keys = np.arange(5, dtype=np.uint64)
+    wanted = [int(mix(key)) + 1 for key in keys]
+    assert mixed_and_added(keys, np.uint64(1)).tolist() == wanted
+    with interpreted(0):
+        assert mixed_and_added(keys, np.uint64(1)).tolist() == wanted

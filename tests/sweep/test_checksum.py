@@ -1,5 +1,7 @@
 """Invariant: what a checksum sees, and what it is blind to on purpose."""
 
+import hashlib
+import struct
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import compiled
+from core.outcome import OUTCOMES
 from sweep.checksum import added, checksum
 from tests.sweep.standins import fussy, seeds_by_capacities, tiny
 from tests.sweep.test_shard import work_of
@@ -57,3 +61,31 @@ def test_it_sees_outcomes_that_have_changed_places():
 
 def test_it_tells_the_one_row_with_an_error_from_the_same_row_without():
     assert checksum(ROWS) != checksum(TINY.rows(500, 600))
+
+
+def mixed(k):
+    """splitmix64's finaliser, in whole numbers."""
+    k = (k ^ k >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    k = (k ^ k >> 27) * 0x94D049BB133111EB % 2**64
+    return k ^ k >> 31
+
+
+def word(value):
+    if value is None:
+        return int.from_bytes(b"null", "big")
+    if isinstance(value, str):
+        return int.from_bytes(hashlib.sha256(value.encode()).digest()[:8], "little")
+    return struct.unpack("<Q", struct.pack("<q" if isinstance(value, int) else "<d", value))[0]
+
+
+@pytest.mark.parametrize("patience", [float("inf"), -1.0], ids=["interpreted", "compiled"])
+def test_it_is_the_sum_of_what_whole_numbers_give_for_each_row(monkeypatch, patience):
+    monkeypatch.setattr(compiled._State, "steps_left", patience)
+    names = ["point", *(o.name for o in OUTCOMES), "engine", "error"]
+    total = 0
+    for row in ROWS.slice(45, 5).to_pylist():  # the third of them has an error
+        first, *others = (word(row[name]) for name in names)
+        for other in others:
+            first = mixed(first) ^ other
+        total += mixed(first) + (mixed(mixed(first)) << 64)
+    assert checksum(ROWS.slice(45, 5)) == f"{total % 2**128:032x}"
