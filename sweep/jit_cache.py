@@ -23,11 +23,15 @@ _warm: set[Path] = set()
 
 
 def settings(versions: Mapping[str, str]) -> dict[str, str]:
-    """Environment of a process that shares compiled kernels; set it before numba is imported."""
-    return {
+    """Environment of a process that shares compiled kernels; set it before numba is imported.
+
+    What the environment says already stays as it is.
+    """
+    defaults = {
         FOLDER: f"~/.cache/splitsweep/kernels-{_key(versions)}",
         "NUMBA_CACHE_LOCATOR_CLASSES": f"{__name__}.SharedLocator,InTreeCacheLocator",
     }
+    return {name: os.environ.get(name, default) for name, default in defaults.items()}
 
 
 def _key(versions: Mapping[str, str]) -> str:
@@ -70,7 +74,7 @@ def warm_up(versions: Mapping[str, str], action: Callable[[], Any]) -> None:
     The first process compiles in it, the others then load what it compiled. None waits for ever for
     one that hangs.
     """
-    folder = Path(os.environ.get(FOLDER) or settings(versions)[FOLDER]).expanduser()
+    folder = Path(settings(versions)[FOLDER]).expanduser()
     done = folder / "warm"
     if folder in _warm or done.exists():
         return

@@ -26,7 +26,7 @@ class Engine:
 
     def __call__(self, points: Mapping[str, NDArray[Any]]) -> Columns:
         if "numba" not in sys.modules:
-            os.environ.update(jit_cache.settings(versions()) | os.environ)
+            os.environ.update(jit_cache.settings(versions()))
         from core.engine import outcomes, steps
 
         with interpreted(steps(points, self.name)):

@@ -168,16 +168,19 @@ def _lean() -> Iterator[None]:
     """
     from ray._private import parameter, services, utils
 
-    apart = partial(services.ConsolePopen, process_group=0)
-    params = partial(parameter.RayParams, no_monitor=True, include_log_monitor=False)
+    quiet = {"no_monitor": True, "include_log_monitor": False}
     with (
-        _replaced(utils, "get_dashboard_dependency_error", lambda: ImportError("not wanted")),
-        _replaced(services, "start_api_server", lambda *_, **__: (None, None)),
-        _replaced(services, "ConsolePopen", apart),
-        _replaced(services, "get_node", partial(_registered, services.get_node)),
-        _replaced(parameter, "RayParams", params),
+        _replaced(utils, "get_dashboard_dependency_error", lambda _: _not_wanted),
+        _replaced(services, "start_api_server", lambda _: lambda *_, **__: (None, None)),
+        _replaced(services, "ConsolePopen", lambda popen: partial(popen, process_group=0)),
+        _replaced(services, "get_node", lambda get_node: partial(_registered, get_node)),
+        _replaced(parameter, "RayParams", lambda params: partial(params, **quiet)),
     ):
         yield
+
+
+def _not_wanted() -> ImportError:
+    return ImportError("not wanted")
 
 
 def _registered(get_node: Callable[..., Any], gcs_address: str, node_id: str) -> Any:
@@ -195,10 +198,11 @@ def _registered(get_node: Callable[..., Any], gcs_address: str, node_id: str) ->
 
 
 @contextmanager
-def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+def _replaced(module: Any, name: str, by: Callable[[Any], Any]) -> Iterator[None]:
+    """What `by` makes of `module.name`, in its place; nothing if there is no such name."""
     before = getattr(module, name, None)
     if before is not None:
-        setattr(module, name, value)
+        setattr(module, name, by(before))
     try:
         yield
     finally:
@@ -285,8 +289,7 @@ def _shipped(settings: Mapping[str, str]) -> dict[str, Any]:
     A job that was submitted has the code already; what its own runtime environment sets, Ray
     refuses to set twice.
     """
-    settings = {name: os.environ.get(name, value) for name, value in settings.items()}
-    settings |= dict.fromkeys(_ONE_THREAD, "1")
+    settings = {**settings, **dict.fromkeys(_ONE_THREAD, "1")}
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "null"))
     taken = (job or {}).get("runtime_env", {}).get("env_vars", {})
     environment = {"env_vars": {n: value for n, value in settings.items() if n not in taken}}
