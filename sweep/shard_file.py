@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
 from sweep.folder import Folder, reason
 from sweep.plan import Plan, Shard
-from sweep.schema import COUNTS, DICTIONARY, FLOATS, held, schema
+from sweep.schema import COUNTS, DICTIONARY, FLOATS, WORDS, held, schema
 
 MAX_ROW_BYTES: Final = 4 << 10
 """In memory; a row takes 500, or up to 2,500 with an error message of the longest kind."""
@@ -23,18 +23,14 @@ UNREADABLE: Final = (pa.ArrowException, OSError, ValueError)
 WRITER: Final[dict[str, Any]] = {
     "compression": "zstd",
     "compression_level": 3,
-    "use_dictionary": DICTIONARY,
     "column_encoding": dict.fromkeys(FLOATS, "BYTE_STREAM_SPLIT")
     | dict.fromkeys(COUNTS, "DELTA_BINARY_PACKED"),
     "write_page_checksum": True,
     "write_batch_size": 1 << 16,
-    "max_rows_per_page": 1 << 20,
-    "write_statistics": [field.name for field in schema() if field.metadata[b"role"] != b"outcome"],
     "store_schema": False,
 }
-"""Level 3 finds what repeats in neighbouring points, and is read faster for it than level 1. Minima
-and maxima of parameters let a reader skip files. A column has one page: no query wants part of one.
-The schema is stored by `encode`."""
+"""Level 3 finds what repeats in neighbouring points, and is read faster for it than level 1. The
+schema is stored by `encode`."""
 
 
 class TornError(Exception):
@@ -68,7 +64,7 @@ def write(
         "checksum": checksum(rows), "seconds": round(seconds, 3),
         "code": plan.code.get("core", ""),
     }  # fmt: skip
-    data = encode(rows, about)
+    data = encode(rows, about, plan.grid.get("fixed", ()))
     folder.put(name, data)
     return Manifest(*shard, failures, about["seconds"], len(data), about["checksum"])
 
@@ -107,16 +103,20 @@ def read(folder: Folder, name: str, words: Sequence[str] = ()) -> pa.Table:
         return pq.read_table(source, read_dictionary=list(words), page_checksum_verification=True)
 
 
-def encode(rows: pa.Table, about: dict[str, Any], row_group: int = 1 << 30) -> pa.Buffer:
+def encode(
+    rows: pa.Table, about: dict[str, Any], fixed: Collection[str] = (), row_group: int = 1 << 30
+) -> pa.Buffer:
     """`rows` as one Parquet file in memory; `about` goes into its footer under `splitsweep`.
 
-    Dictionaries are written as they are, and the footer says that they are strings.
+    Dictionaries are written as they are, and the footer says that they are strings. Numbers that
+    are `fixed` need no dictionary.
     """
+    dictionary = [name for name in DICTIONARY if name in WORDS or name not in fixed]
     metadata = {"splitsweep": json.dumps(about, sort_keys=True)}
     as_read = schema().with_metadata(metadata).serialize()
     rows = rows if rows.schema.equals(held()) else rows.cast(held())
     out = pa.BufferOutputStream()
-    with pq.ParquetWriter(out, held(), **WRITER) as writer:
+    with pq.ParquetWriter(out, held(), use_dictionary=dictionary, **WRITER) as writer:
         writer.write_table(rows, row_group_size=row_group)
         writer.add_key_value_metadata(metadata | {"ARROW:schema": base64.b64encode(as_read)})
     return out.getvalue()
