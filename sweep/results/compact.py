@@ -93,5 +93,5 @@ def _write(store: Store, plan: Plan, name: str, rows: pa.Table) -> str:
     rows = rows.cast(held()).combine_chunks()
     digest = checksum(rows)
     about = {"digest": plan.digest, "checksum": digest}
-    store.put(name, shard_file.encode(rows, about, plan.grid.get("fixed", ()), 1 << 17))
+    store.put(name, shard_file.encode(rows, about, row_group=1 << 17))
     return digest
