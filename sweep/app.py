@@ -142,6 +142,11 @@ def _check_words(words: Sequence[str]) -> None:
         if found := re.match(r"(?:\+\+|\+|~)?([a-zA-Z_][\w./-]*)(?:@[\w.:]*)?=(.*)", word):
             key, value = found.groups()
             check_key(key)
+            if "=" in value and not re.search(r"['\"\\]", value):
+                raise RefusedError(
+                    f"{word}: Hydra reads a = inside of a value only in quotes, which the shell "
+                    f"must leave alone: \"{key}='{value}'\"."
+                )
             if value == "null" and (exist := options(key)):
                 raise RefusedError(
                     f"{word}: null is no option, and a group that shall not be set is left out. "

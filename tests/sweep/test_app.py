@@ -126,6 +126,7 @@ REFUSED = {
     ("results_dir=' '",): ("results_dir=", "results_dir=."),
     ("results_dir=s3://",): ("results_dir=s3://", "s3://bucket/prefix"),
     ("results_dir=s3:/bucket/x",): ("results_dir=s3:/bucket/x", "s3://bucket/prefix"),
+    ("results_dir=s3://a/b?region=c",): ("in quotes", "results_dir='s3://a/b?region=c'"),
     ("results_dir=foo://x",): ("foo://x", "Unrecognized filesystem"),
     ("name=",): ("run name ''", "letters"),
     ("name=a/b",): ("run name 'a/b'", "letters"),

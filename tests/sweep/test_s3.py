@@ -96,6 +96,36 @@ def test_a_run_on_s3_resumes(bucket, undisturbed):
     assert rows_of(store.uri).equals(undisturbed)
 
 
+def test_the_commands_take_s3_where_they_take_a_folder(bucket, tmp_path):
+    def command(name, *words):
+        path = Path(sys.executable).with_name(name)
+        done = subprocess.run(
+            [path, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert SECRET not in done.stdout + done.stderr
+        return done.stdout
+
+    axes = [
+        "workload.memslot_gib=1,4",
+        "workload.alias_ratio=0,0.1",
+        "caches.desc_capacity=513,553",
+    ]
+    command("sweep", "-m", *axes, f"results_dir='{bucket}'", "backend=inline")
+    where = ["--results-dir", bucket]
+    told = json.loads(command("sweep-results", "status", "sweep", "-f", "json", *where))
+    assert (told[0]["state"], told[0]["points"]) == ("finished", 8)
+    command("sweep-results", "verify", "sweep", "--sample", "8", *where)
+    asked = "SELECT count(*) AS n, max(desc_capacity) AS c FROM results"
+    told = [command("sweep-results", "sql", "sweep", asked, "-f", "csv", *where)]
+    command("sweep-results", "compact", "sweep", *where)
+    told.append(command("sweep-results", "sql", "sweep", asked, "-f", "csv", *where))
+    assert told == ["n,c\n8,553\n"] * 2
+    command("sweep-results", "verify", "sweep", *where)
+    command("sweep-results", "report", "sweep", "-o", "page.html", *where)
+    assert "desc_capacity" in (tmp_path / "page.html").read_text()
+
+
 @pytest.mark.ray
 def test_ray_workers_write_to_s3(bucket, by_value, undisturbed):
     backend = BackendConfig(kind="ray_local", num_cpus=2, shard_points=70)
