@@ -63,6 +63,14 @@ def test_every_file_and_test_that_a_document_names_exists(document: str) -> None
     assert [name for name in re.findall(r"`(test_\w+)`", text) if f"def {name}(" not in tests] == []
 
 
+def test_the_path_of_one_point_is_read_in_an_evening() -> None:
+    section = (ROOT / "DESIGN.md").read_text().split("## An evening's reading")[1].split("\n## ")[0]
+    names = re.findall(r"`((?:core|sweep)\.[a-z_.]+)`", section)
+    assert len(names) == len(set(names)) > 30
+    files = [Path(str(importlib.import_module(name).__file__)) for name in names]
+    assert sum(len(file.read_text().splitlines()) for file in files) < 5000
+
+
 def test_every_public_function_of_core_says_what_it_does() -> None:
     silent = [n for n, f in public_functions() if n.startswith("core.") and not f.__doc__]
     assert silent == []
