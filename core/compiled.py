@@ -89,4 +89,4 @@ def compile_all() -> None:
 def nr_compiled() -> int:
     """Functions that were compiled or loaded so far: a call that adds to them tells no time."""
     used = (vars(kernel).get("_compiled") for kernel in _KERNELS)
-    return sum(len(getattr(function, "signatures", ())) for function in used)
+    return sum(len(getattr(f, "signatures", getattr(f, "types", ()))) for f in used)

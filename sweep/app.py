@@ -142,16 +142,26 @@ def _check_words(words: Sequence[str]) -> None:
         if found := re.match(r"(?:\+\+|\+|~)?([a-zA-Z_][\w./-]*)(?:@[\w.:]*)?=(.*)", word):
             key, value = found.groups()
             check_key(key)
-            if "=" in value and not re.search(r"['\"\\]", value):
+            if "=" in value and not _is_override(word):
                 raise RefusedError(
-                    f"{word}: Hydra reads a = inside of a value only in quotes, which the shell "
-                    f"must leave alone: \"{key}='{value}'\"."
+                    f"{word}: Hydra reads this = only in quotes, which the shell must leave alone, "
+                    "as in \"results_dir='s3://bucket/sweeps?region=REGION'\"."
                 )
             if value == "null" and (exist := options(key)):
                 raise RefusedError(
                     f"{word}: null is no option, and a group that shall not be set is left out. "
                     f"{key} has {', '.join(exist)}."
                 )
+
+
+def _is_override(word: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
 
 
 def _uncomposed(error: Exception) -> str:

@@ -18,8 +18,8 @@ FOLDER: Final = "SPLITSWEEP_KERNELS"
 """Environment variable: the folder of compiled kernels."""
 
 _PATIENCE_S: Final = 60.0
-_warm: set[Path] = set()
-"""Folders that this process has filled, though it may not write to them."""
+_warm: set[str] = set()
+"""What this process has done; it may not be able to leave a file behind that says so."""
 
 
 def settings(versions: Mapping[str, str]) -> dict[str, str]:
@@ -68,25 +68,25 @@ class SharedLocator:
         return f"{self._source.stem}-{self._line}"
 
 
-def warm_up(versions: Mapping[str, str], action: Callable[[], Any]) -> None:
-    """Do `action` if no process of this machine has done it, and not while another one does.
+def warm_up(versions: Mapping[str, str], engine: str, action: Callable[[], bool]) -> None:
+    """Do `action`, which compiles what `engine` takes for a point and returns whether that went
+    well, unless it went well before on this machine; not while another process of it does so.
 
-    The first process compiles in it, the others then load what it compiled. None waits for ever for
-    one that hangs.
+    None waits for ever for one that hangs. What other points need is compiled where it is met.
     """
-    folder = Path(settings(versions)[FOLDER]).expanduser()
-    done = folder / "warm"
-    if folder in _warm or done.exists():
+    key = _key({**versions, "engine": engine})
+    done = Path(settings(versions)[FOLDER]).expanduser() / f"warm-{os.uname().nodename}-{key}"
+    if key in _warm or done.exists():
         return
-    lock = Path(tempfile.gettempdir()) / f"splitsweep-{os.getuid()}-{_key(versions)}.lock"
+    lock = Path(tempfile.gettempdir()) / f"splitsweep-{os.getuid()}-{key}.lock"
     with lock.open("a") as held:
         end = time.monotonic() + _PATIENCE_S
         while not _locked(held) and time.monotonic() < end:
             time.sleep(0.05)
-        action()
-    _warm.add(folder)
-    with suppress(OSError):
-        done.touch()
+        if not done.exists() and action():
+            with suppress(OSError):
+                done.touch()
+    _warm.add(key)
 
 
 def _locked(file: IO[str]) -> bool:

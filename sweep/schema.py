@@ -102,7 +102,7 @@ def _without(values: NDArray[Any], failed: NDArray[Any] | None) -> NDArray[Any] 
 
 def _array(values: NDArray[Any], null: NDArray[Any] | None) -> pa.Array:
     """`values` as they lie in memory: pyarrow, asked to look at them, would import pandas."""
-    if values.strides == (0,) and null is None:
+    if values.strides == (0,) and null is None and 0 < len(values) <= _KEPT_ROWS:
         return _constant(values.dtype.str, values[:1].tobytes(), len(values))
     if values.dtype.kind == "U":
         words, values = _words(values)
@@ -112,10 +112,16 @@ def _array(values: NDArray[Any], null: NDArray[Any] | None) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [valid, plain])
 
 
+_KEPT_ROWS: Final = 1 << 17
+"""Constant columns of more rows are not kept: forty of these take 40 MB."""
+
+
 @lru_cache(40)
 def _constant(dtype: str, value: bytes, rows: int) -> pa.Array:
     """A parameter that is not swept: the same column in shard after shard."""
-    return _array(np.repeat(np.frombuffer(value, dtype), rows), None)
+    column = np.repeat(np.frombuffer(value, dtype), rows)
+    column.flags.writeable = False
+    return _array(column, None)
 
 
 def _bits(flags: NDArray[Any]) -> pa.Buffer:

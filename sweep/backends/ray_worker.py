@@ -9,8 +9,10 @@ import pyarrow as pa
 
 from core.compiled import compile_all
 from sweep import shard_file
+from sweep.checksum import checksum
 from sweep.errors import RefusedError
 from sweep.jit_cache import warm_up
+from sweep.model import Engine
 from sweep.plan import Shard
 from sweep.provenance import versions
 from sweep.schema import table
@@ -34,10 +36,18 @@ def compute(work: Work, shard: Shard, name: str) -> Manifest:
     compile_all()
     signal.setitimer(signal.ITIMER_REAL, work.deadline_s)
     try:
-        warm_up(work.versions, lambda: work.rows(shard.first, shard.first + 1))
+        engine = work.outcomes.name if isinstance(work.outcomes, Engine) else ""
+        warm_up(work.versions, engine, lambda: _compile(work, shard.first))
         return work.run(shard, name)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _compile(work: Work, point: int) -> bool:
+    """Compile, or load, what computing and checking a point takes; False if it has no outcome."""
+    row = work.rows(point, point + 1)
+    checksum(row)
+    return bool(row.column("error").null_count)
 
 
 def join(work: Work, shard: Shard, parts: Sequence[Shard]) -> Manifest:

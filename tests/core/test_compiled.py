@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import config
 
 from core import compiled
 from core.compiled import PATIENCE, Kernel, elementwise, interpreted
@@ -91,6 +92,8 @@ def mixed_and_added(key, number):
 def test_an_elementwise_kernel_takes_arrays_and_single_numbers_either_way():
     keys = np.arange(5, dtype=np.uint64)
     wanted = [int(mix(key)) + 1 for key in keys]
+    before = compiled.nr_compiled()
     assert mixed_and_added(keys, np.uint64(1)).tolist() == wanted
+    assert compiled.nr_compiled() > before or config.DISABLE_JIT
     with interpreted(0):
         assert mixed_and_added(keys, np.uint64(1)).tolist() == wanted

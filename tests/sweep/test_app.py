@@ -126,7 +126,7 @@ REFUSED = {
     ("results_dir=' '",): ("results_dir=", "results_dir=."),
     ("results_dir=s3://",): ("results_dir=s3://", "s3://bucket/prefix"),
     ("results_dir=s3:/bucket/x",): ("results_dir=s3:/bucket/x", "s3://bucket/prefix"),
-    ("results_dir=s3://a/b?region=c",): ("in quotes", "results_dir='s3://a/b?region=c'"),
+    ("results_dir=s3://a/b?region=c",): ("region=c", "only in quotes"),
     ("results_dir=foo://x",): ("foo://x", "Unrecognized filesystem"),
     ("name=",): ("run name ''", "letters"),
     ("name=a/b",): ("run name 'a/b'", "letters"),
@@ -278,3 +278,20 @@ def test_every_experiment_is_a_question_with_the_command_that_answers_it() -> No
         assert question.startswith("# Question: ")
         assert question.endswith("?")
         assert run == f"# Run:      sweep experiment={path.stem}"
+
+
+@pytest.mark.parametrize(
+    ("words", "points"),
+    [
+        (("caches.desc_capacity=range(513,600,step=40)",), 3),
+        (("caches.desc_capacity=sort(553,513,reverse=true)",), 2),
+        (("kernel=glob(*,exclude=x)",), 3),
+        (("caches.desc_capacity=513,553", "results_dir='a?b=c'"), 2),
+    ],
+)
+def test_an_equals_sign_that_hydra_reads_is_not_refused(
+    tmp_path: Path, words: tuple[str, ...], points: int
+) -> None:
+    done = sweep(tmp_path, "-m", *words, "dry_run=true")
+    assert f"{points} points" in done.stderr
+    assert done.returncode == 0

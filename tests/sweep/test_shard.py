@@ -30,6 +30,10 @@ def test_rows_hold_the_parameters_and_outcomes_of_their_points():
     assert rows.column("error").to_pylist() == [None, None]
 
 
+def test_a_range_without_points_has_no_rows():
+    assert work_of(seeds_by_capacities(3, 4), tiny).rows(5, 5).num_rows == 0
+
+
 def test_one_bad_point_becomes_one_error_row_and_its_neighbours_are_kept():
     grid = seeds_by_capacities(10, 100)
     work = work_of(grid, fussy)
