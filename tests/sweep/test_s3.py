@@ -122,6 +122,11 @@ def test_the_commands_take_s3_where_they_take_a_folder(bucket, tmp_path):
     told.append(command("sweep-results", "sql", "sweep", asked, "-f", "csv", *where))
     assert told == ["n,c\n8,553\n"] * 2
     command("sweep-results", "verify", "sweep", *where)
+    assert "sweep" in command("sweep-results", "ls", *where)
+    assert "sweep" in command("sweep-results", "show", "sweep", *where)
+    assert "recommended" in command("sweep-results", "best", "sweep", *where)
+    command("sweep-results", "compare", "sweep", "sweep", *where)  # 0: they are equal
+    assert "553" in command("sweep-results", "explain", "sweep", "--point", "1", *where)
     command("sweep-results", "report", "sweep", "-o", "page.html", *where)
     assert "desc_capacity" in (tmp_path / "page.html").read_text()
 
