@@ -271,9 +271,8 @@ def test_a_silent_lease_of_another_machine_is_taken_over(tmp_path, undisturbed):
 
 def test_a_beating_lease_of_another_machine_is_respected(tmp_path, capsys):
     run, lease = leased(tmp_path)
-    beats = threading.Timer(
-        2.0, lambda: (run / "lease.json").write_text(json.dumps(lease | {"beat": 2}))
-    )
+    again = lease | {"beat": 2}
+    beats = threading.Timer(2.0, lambda: Store(str(run)).put_json("lease.json", again))
     beats.start()
     assert launch(GRID, Job(results_dir=str(tmp_path), backend=BackendConfig(**INLINE)), tiny) == 2
     beats.join()
