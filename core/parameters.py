@@ -4,9 +4,9 @@ The config groups, the checks before a run, the Parquet columns and the referenc
 made from `PARAMETERS`. A leaf name is unique over all groups and is also the name of its column.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from typing import Any, Final
 
 from core import constants as k
@@ -151,51 +151,31 @@ BY_KEY: Final[Mapping[str, Parameter]] = {p.key: p for p in PARAMETERS}
 GROUPS: Final[tuple[str, ...]] = tuple(dict.fromkeys(p.group for p in PARAMETERS))
 
 
-@dataclass(frozen=True)
-class Combination:
-    """A rule over several parameters: `holds` takes their values in the order of `names`."""
-
-    names: tuple[str, ...]
-    holds: Callable[..., bool]
-    rule: str
-
-
 RECORDED: Final = ("trace", "rmap_histogram")
 """Workloads that are read from a file."""
-
-COMBINATIONS: Final[tuple[Combination, ...]] = (
-    Combination(
-        ("desc_capacity", "desc_min"),
-        lambda capacity, minimum: bool(capacity >= minimum),
-        "caches.desc_capacity must be at least caches.desc_min, because a top-up fills to the "
-        "capacity and must leave the minimum. Mainline has 553 and 513",
-    ),
-    Combination(
-        ("workload", "path"),
-        lambda workload, path: bool(path) or workload not in RECORDED,
-        "workload.path must name the file that this workload is read from",
-    ),
-)
 
 
 def problems(values: Mapping[str, Iterable[Any]]) -> list[str]:
     """Every reason to refuse a grid in which each named parameter takes the given values.
 
     Single values are checked one by one; combinations over every pair of values of the parameters
-    they name, which is exact because a grid is a full product.
+    they are about, which is exact because a grid is a full product. Of these the first is told.
     """
-    found = [
-        text
-        for name, axis in values.items()
-        for value in axis
-        if (text := BY_NAME[name].problem(value)) is not None
-    ]
-    if found:
-        return found
-    for combination in COMBINATIONS:
-        for pair in product(*(values.get(name, ()) for name in combination.names)):
-            if not combination.holds(*pair):
-                given = zip(combination.names, pair, strict=True)
-                shown = ", ".join(f"{name}={value!r}" for name, value in given)
-                return [f"{shown}: {combination.rule}."]
-    return []
+    refused = (BY_NAME[name].problem(value) for name, axis in values.items() for value in axis)
+    return [text for text in refused if text] or list(islice(_combined(values), 1))
+
+
+def _combined(values: Mapping[str, Iterable[Any]]) -> Iterator[str]:
+    for capacity, least in product(values.get("desc_capacity", ()), values.get("desc_min", ())):
+        if capacity < least:
+            yield (
+                f"desc_capacity={capacity!r}, desc_min={least!r}: caches.desc_capacity must be at "
+                "least caches.desc_min, because a top-up fills to the capacity and must leave the "
+                "minimum. Mainline has 553 and 513."
+            )
+    for workload, path in product(values.get("workload", ()), values.get("path", ())):
+        if workload in RECORDED and not path:
+            yield (
+                f"workload={workload!r}, path={path!r}: workload.path must name the file that this "
+                "workload is read from."
+            )
