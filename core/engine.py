@@ -5,7 +5,7 @@ for all descriptor capacities at once, and a group's numbers are dealt out to it
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,18 +19,12 @@ from core.cost import Cost
 from core.demand import Demand, demand_of, has_prefixes, prefix
 from core.outcome import ENGINES, OUTCOMES
 from core.parameters import BY_NAME
-from core.replay import RULES, replay
+from core.replay import RULES, Replay, replay
 from core.workload import Workload
 
 Columns = Mapping[str, NDArray[Any]]
 Rows = NDArray[np.intp]
 Values = dict[str, Any]
-
-FAMILY: Final = (
-    "alias_ratio", "alias_degree", "distinct_role_ratio", "ratio_1g", "placement",
-    "seed", "path", "pte_list_ext", "kernel", "caller", "clear_chunk_gib", "rounds", "nr_memslots",
-)  # fmt: skip
-"""Parameters that demand depends on, but for `memslot_gib`: a smaller memslot is a prefix."""
 
 SETTLED: Final = (
     "memslot_gib", "alias_ratio", "alias_degree", "ratio_1g", "placement",
@@ -38,15 +32,19 @@ SETTLED: Final = (
 )  # fmt: skip
 """Parameters that a recording decides itself, or has no say in: they stay at their defaults."""
 
-_SAME_NAME: Final = tuple(f.name for f in fields(Workload) if f.name in FAMILY)
+RECORDED: Final = ("path", "kernel", "pte_list_ext", "distinct_role_ratio", "seed")
+"""Parameters that the demand of a recording depends on."""
 
-_cached_demand = lru_cache(maxsize=4)(demand_of)
-"""Neighbouring shards often share a workload; a few are worth keeping."""
+DEMAND: Final = (*SETTLED, *RECORDED)
+"""Parameters that demand depends on; a smaller memslot is a prefix."""
 
 COST: Final = tuple(field.name for field in fields(Cost))
 
 GROUP: Final = ("policy", "desc_min", "object_capacity", "preempt_on_contention", *COST)
 """Parameters that all points of one replay share; what is left is the descriptor capacity."""
+
+_cached_demand = lru_cache(maxsize=4)(demand_of)
+"""Neighbouring shards often share a workload; a few are worth keeping."""
 
 
 def outcomes(
@@ -80,19 +78,16 @@ def outcomes(
         raise ValueError(f"engine={engine!r}: choose one of {', '.join(ENGINES)}")
     table = {o.name: np.zeros(n, np.int64 if o.kind is int else np.float64) for o in OUTCOMES}
     table["engine"] = np.full(n, "", "U16")
-    for family, members in _groups(points, FAMILY, np.arange(n)):
-        largest = points["memslot_gib"][members].max().item()
-        for size, rows in _groups(points, ("memslot_gib",), members):
-            workload = family | size
-            foreseen = engine == "expected"
-            demand = None if foreseen else _demand(workload, largest, recordings or {})
+    size, *family = DEMAND
+    for kind, members in _groups(points, family, np.arange(n)):
+        largest = points[size][members].max().item()
+        for sized, rows in _groups(points, (size,), members):
+            values = kind | sized
+            draws = engine != "expected"
+            demand = demand_at(values, recordings or {}, largest) if draws else None
             for group, part in _groups(points, GROUP, rows):
-                shared = workload | group
                 capacities, where = np.unique(points["desc_capacity"][part], return_inverse=True)
-                if demand is None:
-                    columns = _foreseen(shared, capacities)
-                else:
-                    columns = _replayed(demand, shared, capacities, engine)
+                columns = _columns(demand, values | group, capacities, engine)
                 for name, column in columns.items():
                     table[name][part] = np.broadcast_to(column, capacities.shape)[where]
     return table
@@ -131,26 +126,23 @@ def _varies(column: NDArray[Any]) -> bool:
     return column.strides[0] != 0 and bool((column != column[0]).any())
 
 
-def demand_at(point: Mapping[str, Any], recordings: Mapping[str, str]) -> Demand:
-    """The demand stream of one point, given a value for each parameter.
+def demand_at(
+    values: Mapping[str, Any], recordings: Mapping[str, str], largest: float | None = None
+) -> Demand:
+    """The demand stream of one point, given a value for each parameter of `DEMAND`.
 
-    Raises ValueError as `outcomes` does.
+    `largest`: GiB of the largest memslot that is asked for too. Raises ValueError as `outcomes`.
     """
-    return _demand(dict(point), point["memslot_gib"], recordings)
-
-
-def _demand(values: Values, largest: float, recordings: Mapping[str, str]) -> Demand:
-    """Demand of one workload, of which memslots of up to `largest` GiB are asked for too."""
     if values["path"]:
         return _recorded(values, recordings)
     workload = workload_of(values)
-    drawn = workload_of(values | {"memslot_gib": largest})
+    drawn = replace(workload, nr_huge_pages=_huge_pages(largest or values["memslot_gib"]))
     shorter = drawn != workload and has_prefixes(workload)
     found = prefix(_cached_demand(drawn), drawn, workload.nr_huge_pages) if shorter else None
     return found or _cached_demand(workload)
 
 
-def _recorded(values: Values, recordings: Mapping[str, str]) -> Demand:
+def _recorded(values: Mapping[str, Any], recordings: Mapping[str, str]) -> Demand:
     """Demand of a recording: its own pages and aliases, the kernel and list size asked for."""
     path, known = values["path"], {name: BY_NAME[name] for name in SETTLED}
     if path not in recordings:
@@ -161,66 +153,64 @@ def _recorded(values: Values, recordings: Mapping[str, str]) -> Demand:
             f"workload.path={path!r} with {', '.join(wrong)}: a recording has its own pages and "
             "aliases, and dirty logging is enabled once; leave these at their defaults."
         )
-    return _cached_recording(
-        *(recordings[path], path, values["kernel"], values["pte_list_ext"]),
-        *(values["distinct_role_ratio"], values["seed"]),
-    )
+    return _cached_recording(recordings[path], *(values[name] for name in RECORDED))
 
 
 @lru_cache(maxsize=4)
-def _cached_recording(
-    text: str, name: str, kernel: str, ext: int, distinct_role_ratio: float, seed: int
-) -> Demand:
+def _cached_recording(text: str, name: str, kernel: str, *more: Any) -> Demand:
     from core.recording.workload import recorded_demand, recorded_scenario
 
-    scenario, _ = recorded_scenario(text, name, kernel, ext, distinct_role_ratio, seed)
+    scenario, _ = recorded_scenario(text, name, kernel, *more)
     return recorded_demand(scenario, kernel)
 
 
 def workload_of(values: Mapping[str, Any]) -> Workload:
     """The workload that a point's parameters describe."""
-    chunk = values["clear_chunk_gib"] if values["caller"] == "clear" else 0
+    same_name = {f.name: values[f.name] for f in fields(Workload) if f.name in values}
     return Workload(
-        nr_huge_pages=round(values["memslot_gib"] * HUGE_PAGES_PER_GIB),
-        clear_chunk=round(chunk * HUGE_PAGES_PER_GIB),
-        **{name: values[name] for name in _SAME_NAME},
+        nr_huge_pages=_huge_pages(values["memslot_gib"]),
+        clear_chunk=_huge_pages(values["clear_chunk_gib"]) if values["caller"] == "clear" else 0,
+        **same_name,
     )
 
 
-def _replayed(demand: Demand, shared: Values, capacities: Ints, engine: str) -> Values:
-    """Outcomes of one workload under one policy and cost, for ascending descriptor capacities."""
+def _huge_pages(gib: float) -> int:
+    return round(gib * HUGE_PAGES_PER_GIB)
+
+
+def _columns(demand: Demand | None, shared: Values, capacities: Ints, engine: str) -> Values:
+    """Outcomes of one workload under one policy and cost, for ascending descriptor capacities;
+    without a demand, those to expect of all draws."""
     cost = Cost(**{name: shared[name] for name in COST})
     policy, desc_min, objects = (shared[n] for n in ("policy", "desc_min", "object_capacity"))
-    args = (demand, policy, desc_min, capacities, objects, cost)
-    cached = capacities[0] if RULES[policy].exact else desc_min
-    if engine == "reference" or cost.depends_on_time or demand.max_desc > cached:
-        from core.machine import machine
-
-        name, found = "machine", machine(*args, shared["preempt_on_contention"], shared["seed"])
+    geometry = (policy, desc_min, capacities, objects, cost)
+    if demand is None:
+        name, found = "expected", _foreseen(shared, *geometry)
+        walked = workload_of(shared).all_huge_pages
     else:
-        name, found = "replay", replay(*args)
-    walk_ns = demand.nr_walked * cost.walk_ns(shared["caller"])
-    columns = progress(demand, found, cost) | spent(found, shared, capacities, walk_ns)
-    return columns | {"engine": name}
+        cached = capacities[0] if RULES[policy].exact else desc_min
+        walked = demand.nr_walked
+        if engine == "reference" or cost.depends_on_time or demand.max_desc > cached:
+            from core.machine import machine
+
+            vcpus = (shared["preempt_on_contention"], shared["seed"])
+            name, found = "machine", machine(demand, *geometry, *vcpus)
+        else:
+            name, found = "replay", replay(demand, *geometry)
+    walk_ns = walked * cost.walk_ns(shared["caller"])
+    times = spent(found, capacities, objects, shared["pte_list_ext"], walk_ns)
+    return progress(demand, found, cost) | times | {"engine": name}
 
 
-def _foreseen(shared: Values, capacities: Ints) -> Values:
-    """Outcomes to expect, without a draw. Raises ValueError where they are not worked out."""
+def _foreseen(
+    shared: Values, policy: str, desc_min: int, capacities: Ints, objects: int, cost: Cost
+) -> Replay:
     from core.expected import expected, refusal
 
-    cost = Cost(**{name: shared[name] for name in COST})
     workload = workload_of(shared)
-    policy, desc_min, objects = (shared[n] for n in ("policy", "desc_min", "object_capacity"))
     rule = refusal(workload, policy, desc_min, int(capacities[-1]), objects)
     if shared["path"] or cost.depends_on_time:
         rule = "workload.path must be empty, cost.think_ns and cost.timeslice_ns must be 0"
     if rule:
         raise ValueError(f"engine=expected: {rule}. engine=auto draws the workload instead.")
-    found = expected(workload, policy, desc_min, capacities, objects, cost)
-    done = {
-        "nr_huge_sptes": found.nr_splits,
-        "nr_splits_2m": found.nr_splits,
-        "nr_tlb_flushes": found.nr_splits * (cost.flush == "f1"),
-    }
-    walk_ns = workload.all_huge_pages * cost.walk_ns(shared["caller"])
-    return done | spent(found, shared, capacities, walk_ns) | {"engine": "expected"}
+    return expected(workload, policy, desc_min, capacities, objects, cost)

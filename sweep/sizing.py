@@ -62,14 +62,14 @@ def _points(wanted: float, unit: int) -> int:
 
 def _shared(node: Node) -> int:
     """Neighbouring points that share a workload: the innermost axes that demand is blind to."""
-    from core.engine import FAMILY
+    from core.engine import DEMAND
 
     if isinstance(node, Choice):
         return min(_shared(child) for _, child in node.options)
     if not isinstance(node, Axis):
         return 1
     below = _shared(node.child)
-    blind = node.name not in (*FAMILY, "memslot_gib") and below == size(node.child)
+    blind = node.name not in DEMAND and below == size(node.child)
     return size(node) if blind else below
 
 
