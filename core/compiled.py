@@ -3,7 +3,7 @@ do: loading a compiler takes longer than a small run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property, update_wrapper
+from functools import cached_property, partial, update_wrapper
 from typing import Any, Final
 
 import numpy as np
@@ -23,14 +23,11 @@ _KERNELS: "list[Kernel]" = []
 class Kernel:
     """A function that is compiled at its first call, unless it is called inside `interpreted`.
 
-    To numba it is the compiled function, so kernels call each other.
+    To numba it is the compiled function, so kernels call each other. The code is kept on disk.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], is_elementwise: bool = False, **options: Any
-    ) -> None:
-        self._function, self._options = function, options
-        self._is_elementwise = is_elementwise
+    def __init__(self, function: Callable[..., Any], how: str = "njit", **options: Any) -> None:
+        self._function, self._how, self._options = function, how, options
         update_wrapper(self, function)
         _KERNELS.append(self)
 
@@ -42,27 +39,21 @@ class Kernel:
 
     @cached_property
     def _compiled(self) -> Any:
-        from numba import njit, vectorize
+        import numba
         from numba.extending import typeof_impl
 
         typeof_impl.register(Kernel)(lambda kernel, context: typeof_impl(kernel._compiled, context))
-        how = vectorize if self._is_elementwise else njit
-        return how(cache=True, **self._options)(self._function)
+        return getattr(numba, self._how)(cache=True, **self._options)(self._function)
 
 
-def compiled(function: Callable[..., Any]) -> Kernel:
-    """Compile `function`, and keep the code on disk."""
-    return Kernel(function)
+compiled: Final = Kernel
+"""Compile a function of anything that numba knows."""
 
+inlined: Final = partial(Kernel, inline="always")
+"""The same, compiled into its callers."""
 
-def inlined(function: Callable[..., Any]) -> Kernel:
-    """The same, compiled into its callers."""
-    return Kernel(function, inline="always")
-
-
-def elementwise(function: Callable[..., Any]) -> Kernel:
-    """Compile a function of numbers into one of arrays; numpy interprets it without loops."""
-    return Kernel(function, is_elementwise=True)
+elementwise: Final = partial(Kernel, how="vectorize")
+"""Compile a function of numbers into one of arrays; numpy interprets it without loops."""
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Written from the rules alone, with the kernel's names (arch/x86/kvm/mmu/mmu.c); 
 `core.scenario.shadow`, no more.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -40,6 +41,13 @@ class Run:
     totals: Mapping[str, Any]
 
 
+COUNTED: Final = (
+    *("attempts", "walker_checks", "atomic_allocs", "desc_used", "desc_freed"),
+    *("sp_created", "sp_reused", "flush_args"),
+)
+"""Totals, as the golden format names them, that are counted one by one."""
+
+
 class SplitMachine:
     """One VM: its shadow MMU, its three split caches and everything that is counted."""
 
@@ -52,11 +60,9 @@ class SplitMachine:
         self.allocator = Allocator(scenario.alloc_fail_at, scenario.alloc_fail_len)
         self.events_limit = events_limit
         self.events: list[Event] = []
-        self.results = dict.fromkeys((0, k.EAGAIN, k.ENOSPC, k.ENOMEM), 0)
-        self.splits = [0, 0, 0, 0]
-        self.attempts = self.walker_checks = self.walker_resched = 0
-        self.desc_used = self.atomic_allocs = self.desc_freed = 0
-        self.sp_created = self.sp_reused = self.flush_args = 0
+        self.results: Counter[int] = Counter()
+        self.splits: Counter[int] = Counter()
+        self.count = dict.fromkeys(COUNTED, 0)
         self.created = self.flush = 0  # of the attempt under way
 
     def try_split_huge_pages(self, start: int, end: int) -> None:
@@ -66,8 +72,7 @@ class SplitMachine:
             rmaps = self.mmu.rmaps[level]
             for index in (first, *rmaps.occupied(first + 1, last)):
                 self.try_split_rmap(rmaps.head(index), index << INDEX_BITS * (level - 1))
-                self.walker_resched += self.walker_checks in self.scenario.walker_resched_at
-                self.walker_checks += 1
+                self.count["walker_checks"] += 1
 
     def try_split_rmap(self, rmap_head: PteList, gfn: int) -> None:
         """shadow_mmu_try_split_huge_pages(): starts again after each split and each EAGAIN."""
@@ -100,8 +105,8 @@ class SplitMachine:
 
     def need_topup_split_caches_or_resched(self) -> bool:
         """Same name in mmu.c. The scenario says at which calls need_resched() is true."""
-        resched = self.attempts in self.scenario.resched_at
-        self.attempts += 1
+        resched = self.count["attempts"] in self.scenario.resched_at
+        self.count["attempts"] += 1
         return resched or any(c.need_topup() for c in (self.desc, self.header, self.page))
 
     def topup_split_caches(self) -> int:
@@ -121,9 +126,9 @@ class SplitMachine:
             ):
                 self.take_descs(self.mmu.rmap_add(head, child, times))
             child.full = True
-        self.desc_freed += self.mmu.drop_spte(rmap_head, huge)
+        self.count["desc_freed"] += self.mmu.drop_spte(rmap_head, huge)
         self.take_descs(self.mmu.link(huge, self.mmu.index(gfn, huge.level), child))
-        self.flush_args += self.flush
+        self.count["flush_args"] += self.flush
         self.splits[huge.level] += 1
         return 0
 
@@ -131,21 +136,21 @@ class SplitMachine:
         """shadow_mmu_get_sp_for_split(): a page of that role, or one header and one page."""
         child = self.mmu.find_direct(gfn, level, access, rb)
         if child is not None:
-            self.sp_reused += 1
+            self.count["sp_reused"] += 1
             return child
         self.header.nobjs -= 1
         self.page.nobjs -= 1
         self.created = 1
-        self.sp_created += 1
+        self.count["sp_created"] += 1
         return self.mmu.make_direct(gfn, level, access, rb)
 
     def take_descs(self, number: int) -> None:
         """kvm_mmu_memory_cache_alloc(), `number` times; an empty cache warns and goes atomic."""
         cached = min(number, self.desc.nobjs)
         self.desc.nobjs -= cached
-        self.desc_used += cached
+        self.count["desc_used"] += cached
         if atomic := number - cached:
-            self.atomic_allocs += atomic
+            self.count["atomic_allocs"] += atomic
             self.desc.allocs += atomic
             if self.allocator.allocate(atomic) < atomic:
                 raise ValueError(
@@ -170,22 +175,10 @@ def run_reference(scenario: Scenario, kernel: str, events_limit: int | None = No
     return Run(events, _totals(machine, *start))
 
 
-_SAME_NAME: Final = (
-    "attempts",
-    "walker_checks",
-    "walker_resched",
-    "atomic_allocs",
-    "desc_used",
-    "desc_freed",
-    "sp_created",
-    "sp_reused",
-    "flush_args",
-)
-
-
 def _totals(m: SplitMachine, desc_live: int, max_rmap: int, n_used: int) -> dict[str, Any]:
     caches = (m.desc, m.header, m.page)
-    return {name: getattr(m, name) for name in _SAME_NAME} | {
+    return m.count | {
+        "walker_resched": sum(i < m.count["walker_checks"] for i in m.scenario.walker_resched_at),
         "events": sum(m.results.values()),
         "splits_2m": m.splits[2],
         "splits_1g": m.splits[3],
@@ -210,5 +203,5 @@ def _totals(m: SplitMachine, desc_live: int, max_rmap: int, n_used: int) -> dict
         "n_used_start": n_used,
         "n_used_mmu_pages": m.mmu.n_used,
         "n_max_mmu_pages": m.scenario.n_max_mmu_pages,
-        "warns": m.atomic_allocs,
+        "warns": m.count["atomic_allocs"],
     }
