@@ -72,8 +72,7 @@ def refusal(
         ),
         f"caches.desc_capacity must be at most {LONGEST} above caches.desc_min": reach <= LONGEST,
     }
-    broken = [text for text, holds in rules.items() if not holds]
-    return "; ".join(broken) or _too_deep(workload)
+    return "; ".join(text for text, holds in rules.items() if not holds) or _too_deep(workload)
 
 
 def _too_deep(workload: Workload) -> str | None:
@@ -160,14 +159,13 @@ def expected_drops(workload: Workload, limits: Ints, object_capacity: int) -> Ex
         return Expectation(drops, nothing, 0.0, page_refills)
     limits = np.minimum(limits, SPTES_PER_PAGE * workload.alias_degree * pages)
     chain = chain_of(workload, limits)
-    found = refills_of(chain, pages)
-    meetings = found.creating.copy()
+    refills, meetings, refilled, since = refills_of(chain, pages)
     for k in range(1, object_capacity // 2 + 1):
         pair = 2 - (2 * k == object_capacity)  # components k and -k are conjugate
-        meetings += pair * component(chain, turns[k], found.pages).real
-    both = 1 + np.clip(meetings / object_capacity, 0, found.refills - 1)
-    drops = np.column_stack([found.refills - both, page_refills - both, both])
-    return Expectation(drops, found.since, pages * chain.taken, page_refills)
+        meetings += pair * component(chain, turns[k], refilled).real
+    both = 1 + np.clip(meetings / object_capacity, 0, refills - 1)
+    drops = np.column_stack([refills - both, page_refills - both, both])
+    return Expectation(drops, since, pages * chain.taken, page_refills)
 
 
 def _page_refills(workload: Workload, turns: Complexes) -> float:

@@ -49,19 +49,6 @@ class Chain(NamedTuple):
         return self.ratio * float(self.page.end_chance @ self.page.totals)
 
 
-class Refills(NamedTuple):
-    """(c,) each, of a finite number of pages."""
-
-    refills: Floats
-    """Of the descriptor cache, the cold one included."""
-    creating: Floats
-    """Those after a split that makes a shadow page."""
-    pages: Ints
-    """Pages with a refill."""
-    since: Floats
-    """Descriptors taken since the last refill, when all is split."""
-
-
 def chain_of(workload: Workload, limits: Ints) -> Chain:
     """The chain of an aliased workload."""
     degree, own = workload.alias_degree, workload.distinct_role_ratio
@@ -74,23 +61,29 @@ def chain_of(workload: Workload, limits: Ints) -> Chain:
     return Chain(workload.alias_ratio, page, limits, kinds, tables)
 
 
-def refills_of(chain: Chain, pages: int) -> Refills:
-    """Refills to expect of `pages` pages: pages * rate + what the start and the end add."""
+def refills_of(chain: Chain, pages: int) -> tuple[Floats, Floats, Ints, Floats]:
+    """What to expect of `pages` pages: pages * rate + what the start and the end add.
+
+    Returns (c,) each: refills of the descriptor cache, the cold one included; those after a split
+    that makes a shadow page; pages with a refill; descriptors taken since the last refill, when all
+    is split.
+    """
     mass = _mass(chain, 1)
-    sums = [_summed(mass), _summed(_mass(chain, 1, mass)), _summed(mass * np.arange(mass.size))]
+    masses = (mass, _mass(chain, 1, mass), mass * np.arange(mass.size))
+    sums = [_summed(each).real for each in masses]
     found = np.empty((4, chain.limits.size))
     for rows, table in _blocks(chain, 1):
-        found[:, rows] = _expansion(chain, rows, table.real, [s.real for s in sums], pages)
+        found[:, rows] = _expansion(chain, rows, table.real, sums, pages)
     count, creating, refilled, since = found
     taken = pages * chain.taken
     count = 1 + np.clip(count, 0, taken / (chain.limits + 1))  # a refill replaces more than a limit
-    creating, whole = np.clip(creating, 0, count - 1), np.rint(np.maximum(refilled, 0))
+    whole = np.rint(np.maximum(refilled, 0)).astype(np.int64)
     since = np.where(taken <= chain.limits, taken, since)
-    return Refills(count, creating, whole.astype(np.int64), since)
+    return count, np.clip(creating, 0, count - 1), whole, since
 
 
 def _expansion(chain: Chain, rows: Rows, table: Floats, sums: list[Floats], pages: int) -> Floats:
-    """(4, c): the fields of `Refills`, the cold one aside.
+    """(4, c): what `refills_of` returns, the cold one aside.
 
     Counts grow like pages * rate + bias(level): the bias solves Poisson's equation, and is 0 on
     average over the page starts of a process without beginning. Refills after the last split of

@@ -36,9 +36,8 @@ def story(
 ) -> Iterator[Attempt]:
     """Every attempt of one point, in order.
 
-    `point` has a value for each parameter, `recordings` the text of the file that its `path` names,
-    if it names one. Time does not enter: raises ValueError where drops
-    depend on it (waiting vCPUs, time slices).
+    `point` has a value for each parameter, `recordings` the text of the file that its `path` names.
+    Time does not enter: raises ValueError where drops depend on it (waiting vCPUs, time slices).
     """
     if point["timeslice_ns"] > 0 or (point["think_ns"] > 0 and point["preempt_on_contention"]):
         raise ValueError(
@@ -54,33 +53,23 @@ def attempts(
 ) -> Iterator[Attempt]:
     """The attempts of a demand stream: split by split, as plainly as can be."""
     rule = RULES[policy]
+    causes = ("policy" if rule.always else "", "desc", "page", "both")
+    taken = dict(zip(demand.desc_at.tolist(), np.diff(demand.desc_sum).tolist(), strict=True))
+    reuse, giant = set(demand.reuse.tolist()), set(demand.giant.tolist())
     desc = page = number = 0
-    giant = set(demand.giant.tolist())
-    for split, (takes_desc, takes_page) in enumerate(_takes(demand)):
-        wants_desc = min(takes_desc, desc_capacity) if rule.exact else desc_min
-        wants_page = takes_page if rule.exact else 1
-        cause = _cause(desc < wants_desc, page < wants_page, rule.always)
+    for split in range(demand.nr_splits):
         level = 3 if split in giant else 2
-        if cause:
-            if desc < wants_desc or rule.together:
+        takes_desc = taken.get(split, 0)
+        takes_page = int(split < demand.nr_paged and split not in reuse)
+        desc_short = desc < (min(takes_desc, desc_capacity) if rule.exact else desc_min)
+        page_short = page < (takes_page if rule.exact else 1)
+        if cause := causes[desc_short + 2 * page_short]:
+            if desc_short or rule.together:
                 desc = desc_capacity
-            if page < wants_page or rule.together:
+            if page_short or rule.together:
                 page = object_capacity
             yield Attempt(number, split, level, EAGAIN, cause, 0, 0, desc, page)
             number += 1
         desc, page = max(desc - takes_desc, 0), page - takes_page
         yield Attempt(number, split, level, 0, "", takes_desc, takes_page, desc, page)
         number += 1
-
-
-def _cause(desc: bool, page: bool, always: bool) -> str:
-    if desc and page:
-        return "both"
-    return "desc" if desc else "page" if page else "policy" * always
-
-
-def _takes(demand: Demand) -> Iterator[tuple[int, int]]:
-    desc = dict(zip(demand.desc_at.tolist(), np.diff(demand.desc_sum).tolist(), strict=True))
-    reuse = set(demand.reuse.tolist())
-    for split in range(demand.nr_splits):
-        yield desc.get(split, 0), int(split < demand.nr_paged and split not in reuse)
