@@ -17,8 +17,8 @@ import numpy as np
 from core.arrays import Floats, Ints
 from core.constants import HUGE_PAGES_PER_GIB, MIN_FREE_MMU_PAGES, SPTES_PER_PAGE, max_mmu_pages
 from core.cost import Cost
-from core.lattice import nr_offsets
-from core.renewal import Complexes, chain_of, component, refills_of
+from core.lattice import page_of
+from core.renewal import Chain, Complexes
 from core.replay import RULES, Replay
 from core.workload import Workload
 
@@ -78,7 +78,7 @@ def refusal(
 def _too_deep(workload: Workload) -> str | None:
     """Why a page with that many mappings is out of reach, or None."""
     degree, own, ext = workload.alias_degree, workload.distinct_role_ratio, workload.pte_list_ext
-    levels = nr_offsets(degree, own, workload.kernel, ext)
+    levels = page_of(degree, own, workload.kernel, ext).offsets.size
     if levels > LEVELS:
         return (
             f"workload.alias_degree={degree} with caches.pte_list_ext={ext} and roles that mix: a "
@@ -158,11 +158,11 @@ def expected_drops(workload: Workload, limits: Ints, object_capacity: int) -> Ex
         drops = np.column_stack([nothing, nothing + page_refills - 1, nothing + 1])
         return Expectation(drops, nothing, 0.0, page_refills)
     limits = np.minimum(limits, SPTES_PER_PAGE * workload.alias_degree * pages)
-    chain = chain_of(workload, limits)
-    refills, meetings, refilled, since = refills_of(chain, pages)
+    chain = Chain(workload, limits)
+    refills, meetings, refilled, since = chain.refills(pages)
     for k in range(1, object_capacity // 2 + 1):
         pair = 2 - (2 * k == object_capacity)  # components k and -k are conjugate
-        meetings += pair * component(chain, turns[k], refilled).real
+        meetings += pair * chain.component(turns[k], refilled).real
     both = 1 + np.clip(meetings / object_capacity, 0, refills - 1)
     drops = np.column_stack([refills - both, page_refills - both, both])
     return Expectation(drops, since, pages * chain.taken, page_refills)

@@ -3,20 +3,20 @@
 A page that begins after x descriptors were taken since the last refill leaves limit - x to take.
 Whole pages without a refill add their totals: u(s), the expected number of page starts at which s
 more are taken, is the same for every limit. What the next page with a refill does is a sum of
-partial sums of u, weighted with its `core.lattice.refill_table`; the levels that such pages end
-with are the only states. If every page is weighted with turn ** (shadow pages that it makes), the
-same sums are Fourier components of the number of shadow pages at a refill.
+partial sums of u, weighted with its `refill_table`; the levels that such pages end with are the
+only states. If every page is weighted with turn ** (shadow pages that it makes), the same sums are
+Fourier components of the number of shadow pages at a refill.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import Floats, Ints
 from core.compiled import compiled
-from core.lattice import Page, Row, page_of, refill_table
+from core.lattice import Row, page_of
 from core.workload import Workload
 
 Complexes = NDArray[np.complex128]
@@ -32,85 +32,107 @@ ROOM: Final = 1 << 20
 """Numbers in one block of matrices."""
 
 
-class Chain(NamedTuple):
+class Chain:
     """The pages of a workload, and c limits: descriptors that may be taken without a refill."""
 
-    ratio: float
-    page: Page
-    limits: Ints
-    """(c,)"""
-    kinds: Ints
-    """(c,) which of `tables` holds for each."""
-    tables: dict[int, Floats]
-
-    @property
-    def taken(self) -> float:
+    def __init__(self, workload: Workload, limits: Ints) -> None:
+        self._limits, self._ratio = limits, workload.alias_ratio
+        roles = workload.alias_degree, workload.distinct_role_ratio
+        self._page = page = page_of(*roles, workload.kernel, workload.pte_list_ext)
+        self._kinds = np.searchsorted(page.gaps, limits, "right")
+        """(c,) which of the tables holds for each."""
+        self._tables = {
+            int(kind): self._ratio * page.refill_table(int(limits[first]))
+            for kind, first in zip(*np.unique(self._kinds, return_index=True), strict=True)
+        }
+        self.taken = self._ratio * float(page.end_chance @ page.totals)
         """Descriptors that a page takes on average."""
-        return self.ratio * float(self.page.end_chance @ self.page.totals)
 
+    def refills(self, pages: int) -> tuple[Floats, Floats, Ints, Floats]:
+        """What to expect of `pages` pages: pages * rate + what the start and the end add.
 
-def chain_of(workload: Workload, limits: Ints) -> Chain:
-    """The chain of an aliased workload."""
-    degree, own = workload.alias_degree, workload.distinct_role_ratio
-    page = page_of(degree, own, workload.kernel, workload.pte_list_ext)
-    kinds = np.searchsorted(page.gaps, limits, "right")
-    tables = {
-        int(kind): workload.alias_ratio * refill_table(page, int(limits[first]))
-        for kind, first in zip(*np.unique(kinds, return_index=True), strict=True)
-    }
-    return Chain(workload.alias_ratio, page, limits, kinds, tables)
+        Returns (c,) each: refills of the descriptor cache, the cold one included; those after a
+        split that makes a shadow page; pages with a refill; descriptors taken since the last
+        refill, when all is split.
+        """
+        mass = self._mass(1)
+        masses = (mass, self._mass(1, mass), mass * np.arange(mass.size))
+        sums = [_summed(each).real for each in masses]
+        found = np.empty((4, self._limits.size))
+        for rows, table in self._blocks(1):
+            found[:, rows] = self._expansion(rows, table.real, sums, pages)
+        count, creating, refilled, since = found
+        taken = pages * self.taken
+        count = 1 + np.clip(count, 0, taken / (self._limits + 1))  # one replaces more than a limit
+        whole = np.rint(np.maximum(refilled, 0)).astype(np.int64)
+        since = np.where(taken <= self._limits, taken, since)
+        return count, np.clip(creating, 0, count - 1), whole, since
 
+    def _expansion(self, rows: Rows, table: Floats, sums: list[Floats], pages: int) -> Floats:
+        """(4, c): what `refills` returns, the cold one aside.
 
-def refills_of(chain: Chain, pages: int) -> tuple[Floats, Floats, Ints, Floats]:
-    """What to expect of `pages` pages: pages * rate + what the start and the end add.
+        Counts grow like pages * rate + bias(level): the bias solves Poisson's equation, and is 0 on
+        average over the page starts of a process without beginning. Refills after the last split of
+        all would come before the next one, so they are left out.
+        """
+        levels, x = self._page.levels, self._page.levels.size
+        slack = self._limits[rows, None] - levels
+        once, twice, weighted = (_at(each, slack[:, :, None] - self._page.offsets) for each in sums)
+        starts, later_starts, weighted_starts = (_at(each, slack) for each in sums)
+        at_once, later = once @ table, twice @ table
+        moves, gain = _connected(at_once[:, :, :x]), at_once[:, :, x:]
+        loose = np.eye(x) - moves
+        # (c, 1, x): shares of the levels among pages with a refill
+        often = np.linalg.solve(np.swapaxes(loose + 1, 1, 2), np.ones((*slack.shape, 1)))
+        often = np.swapaxes(often, 1, 2)
+        length = (often @ starts[:, :, None])[:, 0]
+        rate = (often @ gain)[:, 0] / length
+        bias = np.linalg.solve(loose + often, gain - rate[:, None] * starts[:, :, None])
+        mean = often @ (later[:, :, x:] + later[:, :, :x] @ bias)
+        mean -= rate[:, None] * (often @ later_starts[:, :, None])
+        count = pages * rate + bias[:, 0] - mean[:, 0] / length
+        taken = weighted + levels[:, None] * once
+        last = gain[:, :, Row.TAKEN] + taken @ table[:, x + Row.FIRST_LAST]
+        since = often @ (weighted_starts + levels * starts + last)[:, :, None]
+        kept = count[:, [Row.REFILLS, Row.CREATING, Row.FIRST]]
+        kept -= rate[:, [Row.LAST, Row.CREATING_LAST, Row.FIRST_LAST]]
+        return np.vstack([kept.T, (since[:, 0] / length).T])
 
-    Returns (c,) each: refills of the descriptor cache, the cold one included; those after a split
-    that makes a shadow page; pages with a refill; descriptors taken since the last refill, when all
-    is split.
-    """
-    mass = _mass(chain, 1)
-    masses = (mass, _mass(chain, 1, mass), mass * np.arange(mass.size))
-    sums = [_summed(each).real for each in masses]
-    found = np.empty((4, chain.limits.size))
-    for rows, table in _blocks(chain, 1):
-        found[:, rows] = _expansion(chain, rows, table.real, sums, pages)
-    count, creating, refilled, since = found
-    taken = pages * chain.taken
-    count = 1 + np.clip(count, 0, taken / (chain.limits + 1))  # a refill replaces more than a limit
-    whole = np.rint(np.maximum(refilled, 0)).astype(np.int64)
-    since = np.where(taken <= chain.limits, taken, since)
-    return count, np.clip(creating, 0, count - 1), whole, since
+    def component(self, turn: complex, pages: Ints) -> Complexes:
+        """(c,): expected sum of turn ** (shadow pages made) over the refills behind a split that
+        makes one, the cold one aside; `pages` (c,) have a refill."""
+        mass = _summed(self._mass(turn))
+        levels, offsets, x = self._page.levels, self._page.offsets, self._page.levels.size
+        total = np.zeros(self._limits.size, np.complex128)
+        for rows, table in self._blocks(turn):
+            moves, gain = table[:, :x].copy(), table[:, x + Row.CREATING].copy()
+            slack = self._limits[rows, None] - levels
+            total[rows], at, left = _summands(mass, slack, offsets, moves, gain, pages[rows])
+            rest = np.flatnonzero(left)
+            if rest.size:
+                once = _at(mass, slack[rest, :, None] - offsets)
+                total[rows[rest]] += _doubled(once @ moves, once @ gain, at[rest], left[rest])
+        return total
 
+    def _blocks(self, turn: complex) -> Iterator[tuple[Rows, NDArray[Any]]]:
+        """Rows of limits with the same table, few enough for their matrices, and a Fourier
+        component of the table."""
+        powers = np.power(complex(turn), np.arange(self._page.end_made.max() + 1))
+        step = max(1, ROOM // (self._page.levels.size * self._page.offsets.size))
+        for kind, table in self._tables.items():
+            turned, rows = np.asarray(table @ powers), np.flatnonzero(self._kinds == kind)
+            for first in range(0, rows.size, step):
+                yield rows[first : first + step], turned
 
-def _expansion(chain: Chain, rows: Rows, table: Floats, sums: list[Floats], pages: int) -> Floats:
-    """(4, c): what `refills_of` returns, the cold one aside.
-
-    Counts grow like pages * rate + bias(level): the bias solves Poisson's equation, and is 0 on
-    average over the page starts of a process without beginning. Refills after the last split of
-    all would come before the next one, so they are left out.
-    """
-    levels, x = chain.page.levels, chain.page.levels.size
-    slack = chain.limits[rows, None] - levels
-    once, twice, weighted = (_at(each, slack[:, :, None] - chain.page.offsets) for each in sums)
-    starts, later_starts, weighted_starts = (_at(each, slack) for each in sums)
-    moves, gain = _connected((once @ table)[:, :, :x]), (once @ table)[:, :, x:]
-    later = twice @ table
-    loose = np.eye(x) - moves
-    often = np.linalg.solve(np.swapaxes(loose + 1, 1, 2), np.ones((*slack.shape, 1)))
-    often = np.swapaxes(often, 1, 2)  # (c, 1, x): shares of the levels among pages with a refill
-    length = (often @ starts[:, :, None])[:, 0]
-    rate = (often @ gain)[:, 0] / length
-    bias = np.linalg.solve(loose + often, gain - rate[:, None] * starts[:, :, None])
-    mean = often @ (later[:, :, x:] + later[:, :, :x] @ bias)
-    mean -= rate[:, None] * (often @ later_starts[:, :, None])
-    count = pages * rate + bias[:, 0] - mean[:, 0] / length
-    last = (
-        gain[:, :, Row.TAKEN] + (weighted + levels[:, None] * once) @ table[:, x + Row.FIRST_LAST]
-    )
-    since = often @ (weighted_starts + levels * starts + last)[:, :, None]
-    kept = count[:, [Row.REFILLS, Row.CREATING, Row.FIRST]]
-    kept -= rate[:, [Row.LAST, Row.CREATING_LAST, Row.FIRST_LAST]]
-    return np.vstack([kept.T, (since[:, 0] / length).T])
+    def _mass(self, turn: complex, source: Complexes | None = None) -> Complexes:
+        """Weights, by descriptors taken, of any number of pages after `source` (nothing taken)."""
+        page, ratio = self._page, self._ratio
+        if source is None:
+            source = np.eye(1, int(self._limits.max()) + 1, dtype=np.complex128)[0]
+        totals, which = np.unique(page.totals, return_inverse=True)
+        weights = np.zeros(totals.size, np.complex128)
+        np.add.at(weights, which, ratio * page.end_chance * np.power(complex(turn), page.end_made))
+        return np.asarray(_renewals(totals, weights, 1 - (1 - ratio) * complex(turn), source))
 
 
 def _connected(moves: Floats) -> Floats:
@@ -124,23 +146,6 @@ def _connected(moves: Floats) -> Floats:
         more = met | ((met[:, None] * 1.0 @ moves)[:, 0] > 0)
     moves = np.where(met[:, :, None], moves, np.eye(moves.shape[1])[0])
     return np.asarray(moves / moves.sum(axis=2, keepdims=True))
-
-
-def component(chain: Chain, turn: complex, pages: Ints) -> Complexes:
-    """(c,): expected sum of turn ** (shadow pages made) over the refills behind a split that makes
-    one, the cold one aside; `pages` (c,) have a refill."""
-    mass = _summed(_mass(chain, turn))
-    levels, offsets = chain.page.levels, chain.page.offsets
-    total = np.zeros(chain.limits.size, np.complex128)
-    for rows, table in _blocks(chain, turn):
-        moves, gain = table[:, : levels.size].copy(), table[:, levels.size + Row.CREATING].copy()
-        slack = chain.limits[rows, None] - levels
-        total[rows], at, left = _summands(mass, slack, offsets, moves, gain, pages[rows])
-        rest = np.flatnonzero(left)
-        if rest.size:
-            once = _at(mass, slack[rest, :, None] - offsets)
-            total[rows[rest]] += _doubled(once @ moves, once @ gain, at[rest], left[rest])
-    return total
 
 
 @compiled
@@ -196,28 +201,6 @@ def _doubled(moves: Complexes, gain: Complexes, at: Complexes, terms: Ints) -> C
         total = np.where((terms & 1)[:, None, None] > 0, part + moves @ total, total)
         part, moves, terms = part + moves @ part, moves @ moves, terms >> 1
     return np.asarray((at[:, None] @ total)[:, 0, 0])
-
-
-def _blocks(chain: Chain, turn: complex) -> Iterator[tuple[Rows, NDArray[Any]]]:
-    """Rows of limits with the same table, few enough for their matrices, and a Fourier component
-    of the table."""
-    powers = np.power(complex(turn), np.arange(chain.page.end_made.max() + 1))
-    step = max(1, ROOM // (chain.page.levels.size * chain.page.offsets.size))
-    for kind, table in chain.tables.items():
-        turned, rows = np.asarray(table @ powers), np.flatnonzero(chain.kinds == kind)
-        for first in range(0, rows.size, step):
-            yield rows[first : first + step], turned
-
-
-def _mass(chain: Chain, turn: complex, source: Complexes | None = None) -> Complexes:
-    """Weights, by descriptors taken, of any number of pages after `source` (nothing taken)."""
-    page, ratio = chain.page, chain.ratio
-    if source is None:
-        source = np.eye(1, int(chain.limits.max()) + 1, dtype=np.complex128)[0]
-    totals, which = np.unique(page.totals, return_inverse=True)
-    weights = np.zeros(totals.size, np.complex128)
-    np.add.at(weights, which, ratio * page.end_chance * np.power(complex(turn), page.end_made))
-    return np.asarray(_renewals(totals, weights, 1 - (1 - ratio) * complex(turn), source))
 
 
 @compiled

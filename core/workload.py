@@ -6,7 +6,6 @@ from functools import lru_cache
 import numpy as np
 
 from core.arrays import Ints, changes
-from core.compiled import compiled
 from core.constants import HUGE_PAGES_PER_GIB, PTE_LIST_EXT, SPTES_PER_PAGE
 from core.draws import ALIASED_1G, ALIASED_2M, MAPPED_1G, ROLE, drawn, stream_start, threshold
 
@@ -71,26 +70,14 @@ class Memslot:
         each 512 GiB that it maps with 1G SPTEs. Upper levels are not modelled.
         """
         gib = -(-self.size // HUGE_PAGES_PER_GIB) - self.block.size
-        region = HUGE_PAGES_PER_GIB * SPTES_PER_PAGE
-        further: int = _further(self.aliased, self.lengths, HUGE_PAGES_PER_GIB)
-        further += _further(self.block, self.block_lengths, region)
-        return gib + further + int(changes(self.block // region).sum())
+        further = _longest(self.aliased, self.lengths, HUGE_PAGES_PER_GIB) - 1
+        regions = _longest(self.block, self.block_lengths, HUGE_PAGES_PER_GIB * SPTES_PER_PAGE)
+        return gib + int(further.sum() + regions.sum())
 
 
-@compiled
-def _further(page, lengths, mapped):  # type: ignore[no-untyped-def]
-    """Tables of the second and later groups: where a table's longest head has n SPTEs, n - 1.
-
-    A table maps `mapped` pages, and `page` (h,) are those of the heads, ascending.
-    """
-    further = 0
-    table, longest = -1, 1
-    for head in range(page.size):
-        if page[head] // mapped != table:
-            further += longest - 1
-            table, longest = page[head] // mapped, 1
-        longest = max(longest, lengths[head])
-    return further + longest - 1
+def _longest(page: Ints, lengths: Ints, mapped: int) -> Ints:
+    """SPTEs of the longest of the heads in each table of `mapped` pages; `page` (h,) ascending."""
+    return np.maximum.reduceat(lengths, np.flatnonzero(changes(page // mapped)))
 
 
 @lru_cache(maxsize=2)
