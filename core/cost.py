@@ -34,17 +34,13 @@ class Cost:
     flush: str = "f1"
 
     @property
-    def flush_ns(self) -> float:
-        """One remote TLB flush, under mmu_lock."""
-        return self.flush_ns_per_vcpu * self.running_vcpus
-
-    @property
     def held(self) -> Floats:
         """(4,) ns under mmu_lock: a split that fills a shadow page, what a split saves that only
         links one, a descriptor, the flush of a split that replaces non-leaf entries."""
-        always = self.flush_ns if self.flush == "f1" else 0.0
+        flush_ns = self.flush_ns_per_vcpu * self.running_vcpus
+        always = flush_ns if self.flush == "f1" else 0.0
         saved = self.split_ns - self.split_reuse_ns
-        return np.array([self.split_ns + always, saved, self.desc_use_ns, self.flush_ns - always])
+        return np.array([self.split_ns + always, saved, self.desc_use_ns, flush_ns - always])
 
     @property
     def outside(self) -> Floats:

@@ -20,12 +20,10 @@ ALIASED_2M, MAPPED_1G, ALIASED_1G, ROLE, ARRIVAL = (np.uint64(i) for i in range(
 """Streams of draws, one for each question that is asked of a page, and one for the times between
 two faults of a vCPU."""
 
-_ONE: Final = 2**64 - 1
-
 
 def threshold(ratio: float) -> np.uint64:
     """The uint64 below which a hash counts as drawn; all ones means always."""
-    return np.uint64(_ONE if ratio >= 1 else int(ratio * 2.0**64))
+    return np.uint64(2**64 - 1 if ratio >= 1 else int(ratio * 2.0**64))
 
 
 @inlined

@@ -97,32 +97,20 @@ def _too_deep(workload: Workload) -> str | None:
 
 
 def expected(
-    workload: Workload,
-    policy: str,
-    desc_min: int,
-    capacities: Ints,
-    object_capacity: int,
-    cost: Cost,
+    workload: Workload, policy: str, desc_min: int, capacities: Ints, objects: int, cost: Cost
 ) -> Replay:
     """The replay to expect, rounded to whole objects and drops.
 
-    Parameters
-    ----------
-    workload, policy
-        Such that `refusal` has no objection.
-    capacities
-        (c,) int64 ascending, at least `desc_min`, which is at least 512.
-
-    Returns
-    -------
-    `holds` is nan: a quantile of single holds is no mean, and not worked out.
+    `capacities` are (c,) int64 ascending, such that `refusal` has no objection to the last;
+    `objects` is the capacity of the other two caches. `holds` is nan: a quantile of single holds
+    is no mean, and not worked out.
     """
-    found = expected_drops(workload, capacities - desc_min, object_capacity)
+    found = expected_drops(workload, capacities - desc_min, objects)
     pages, aliased = workload.all_huge_pages, workload.alias_ratio
     further = aliased * (workload.alias_degree - 1)
     splits = round(pages * (1 + further))
     created = round(pages * (1 + further * workload.distinct_role_ratio))
-    used, objects = round(found.used), round(found.page_refills * object_capacity)
+    used, allocated = round(found.used), round(found.page_refills * objects)
     drops = np.rint(np.column_stack([found.drops, np.zeros(capacities.size)])).astype(np.int64)
     if RULES[policy].always:
         drops[:, 3] = splits - drops.sum(axis=1)
@@ -131,12 +119,12 @@ def expected(
     breaks = workload.nr_memslots * ceil(workload.nr_huge_pages / chunk) - 1
     held = float(cost.held @ (splits, created - splits, used, 0))
     same = np.ones(capacities.size, np.int64)
-    away = np.column_stack((drops.sum(axis=1) + breaks, desc_left + used, objects * same))
+    away = np.column_stack((drops.sum(axis=1) + breaks, desc_left + used, allocated * same))
     return Replay(
         drops=drops,
         desc_allocated=desc_left + used,
         desc_used=same * used,
-        objects_allocated=same * objects,
+        objects_allocated=same * allocated,
         nr_splits=same * splits,
         nr_created=same * created,
         held_ns=np.full(capacities.size, held),

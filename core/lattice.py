@@ -6,9 +6,8 @@ are paths on a lattice of degree * degree / 2 points. Only steps that take descr
 followed by a refill: the *events*. From one event to the next, a path is a binomial draw.
 """
 
-from enum import IntEnum
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -16,21 +15,10 @@ from core.arrays import Floats, Ints
 from core.constants import SPTES_PER_PAGE
 from core.patterns import removal_order, takes_descriptor
 
-
-class Row(IntEnum):
-    """What a `Page.refill_table` counts, in rows behind its levels."""
-
-    REFILLS = 0
-    CREATING = 1
-    """Refills after a split that makes a shadow page."""
-    LAST = 2
-    """Refills after the page's last split."""
-    CREATING_LAST = 3
-    TAKEN = 4
-    """Descriptors taken before refills after the last split; before a first one, by the page."""
-    FIRST_LAST = 5
-    """First refills of the page, after its last split."""
-    FIRST = 6
+REFILLS, CREATING, LAST, CREATING_LAST, TAKEN, FIRST_LAST, FIRST = ROWS = range(7)
+"""Rows of a `Page.refill_table`, behind its levels: refills, those after a split that makes a
+shadow page, after the page's last split, and both; descriptors taken before refills after the last
+split (before a first one, by the page); first refills of the page after its last split, and all."""
 
 
 class Page:
@@ -116,9 +104,9 @@ class Page:
         """
         found = self._after_refill(limit)
         rows = self.levels.size
-        found[:, rows + Row.TAKEN, 0] += self.last * self.after
-        found[:, rows + Row.FIRST_LAST, 0] = self.last
-        found[:, rows + Row.FIRST, 0] = 1
+        found[:, rows + TAKEN, 0] += self.last * self.after
+        found[:, rows + FIRST_LAST, 0] = self.last
+        found[:, rows + FIRST, 0] = 1
         found *= self.chance[:, None, None]
         table = np.zeros((self.offsets.size, *found.shape[1:]))
         np.add.at(table, np.searchsorted(self.offsets, self.before), found)
@@ -128,17 +116,18 @@ class Page:
     def _after_refill(self, limit: int) -> Floats:
         """(e, x + 7, degree + 1): a refill after each event, and what follows in the same page."""
         events, rows = np.arange(self.made.size), self.levels.size
-        found = np.zeros((events.size, rows + len(Row), self.end_made.max() + 1))
-        counted: dict[int, Any] = {Row.REFILLS: 1, Row.CREATING: self.creates, Row.LAST: self.last}
-        for row, which in (counted | {Row.CREATING_LAST: self.creates & self.last}).items():
-            found[events, rows + row, self.made] = which
+        found = np.zeros((events.size, rows + len(ROWS), self.end_made.max() + 1))
+        found[events, rows + REFILLS, self.made] = 1
+        found[events, rows + CREATING, self.made] = self.creates
+        found[events, rows + LAST, self.made] = self.last
+        found[events, rows + CREATING_LAST, self.made] = self.creates & self.last
         for event in events[::-1]:
             taken, left = self.after - self.after[event], self.totals - self.after[event]
             short = (self.before - self.after[event] <= limit) & (limit < taken)
             some = np.flatnonzero(short & (self.follow[event] > 0))
             chance = self.follow[event, some]
             found[event] += np.tensordot(chance, found[some], 1)
-            found[event, rows + Row.TAKEN, 0] += chance @ (self.last * taken)[some]
+            found[event, rows + TAKEN, 0] += chance @ (self.last * taken)[some]
             calm = np.flatnonzero((self.ends[event] > 0) & (left <= limit))
             level = np.searchsorted(self.levels, left[calm])
             found[event, level, self.end_made[calm]] += self.ends[event, calm]

@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core import lattice
 from core.arrays import Floats, Ints
 from core.compiled import compiled
-from core.lattice import Row, page_of
 from core.workload import Workload
 
 Complexes = NDArray[np.complex128]
@@ -38,7 +38,7 @@ class Chain:
     def __init__(self, workload: Workload, limits: Ints) -> None:
         self._limits, self._ratio = limits, workload.alias_ratio
         roles = workload.alias_degree, workload.distinct_role_ratio
-        self._page = page = page_of(*roles, workload.kernel, workload.pte_list_ext)
+        self._page = page = lattice.page_of(*roles, workload.kernel, workload.pte_list_ext)
         self._kinds = np.searchsorted(page.gaps, limits, "right")
         """(c,) which of the tables holds for each."""
         self._tables = {
@@ -92,10 +92,10 @@ class Chain:
         mean -= rate[:, None] * (often @ later_starts[:, :, None])
         count = pages * rate + bias[:, 0] - mean[:, 0] / length
         taken = weighted + levels[:, None] * once
-        last = gain[:, :, Row.TAKEN] + taken @ table[:, x + Row.FIRST_LAST]
+        last = gain[:, :, lattice.TAKEN] + taken @ table[:, x + lattice.FIRST_LAST]
         since = often @ (weighted_starts + levels * starts + last)[:, :, None]
-        kept = count[:, [Row.REFILLS, Row.CREATING, Row.FIRST]]
-        kept -= rate[:, [Row.LAST, Row.CREATING_LAST, Row.FIRST_LAST]]
+        kept = count[:, [lattice.REFILLS, lattice.CREATING, lattice.FIRST]]
+        kept -= rate[:, [lattice.LAST, lattice.CREATING_LAST, lattice.FIRST_LAST]]
         return np.vstack([kept.T, (since[:, 0] / length).T])
 
     def component(self, turn: complex, pages: Ints) -> Complexes:
@@ -105,7 +105,7 @@ class Chain:
         levels, offsets, x = self._page.levels, self._page.offsets, self._page.levels.size
         total = np.zeros(self._limits.size, np.complex128)
         for rows, table in self._blocks(turn):
-            moves, gain = table[:, :x].copy(), table[:, x + Row.CREATING].copy()
+            moves, gain = table[:, :x].copy(), table[:, x + lattice.CREATING].copy()
             slack = self._limits[rows, None] - levels
             total[rows], at, left = _summands(mass, slack, offsets, moves, gain, pages[rows])
             rest = np.flatnonzero(left)
