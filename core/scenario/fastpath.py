@@ -25,9 +25,9 @@ def _replay_caches(
     `desc`, `created` are (n,); `resched` ascending calls at which need_resched() is true; `low`
     and `capacity` are those of the descriptor cache, `objects` the capacity of the other two. With
     `low` under 513 a split may find too few: the rest is allocated at once ("atomic").
-    Returns (drops, descriptor top-ups, page top-ups, descriptors left, pages left, atomic).
+    Returns (calls, descriptor top-ups, page top-ups, descriptors left, pages left, atomic).
     """
-    drops = desc_topups = page_topups = descs = pages = atomic = calls = due = 0
+    calls = desc_topups = page_topups = descs = pages = atomic = due = 0
     for i in range(len(desc)):
         while True:
             wanted = due < len(resched) and resched[due] == calls
@@ -35,7 +35,6 @@ def _replay_caches(
             calls += 1
             if not (wanted or descs < low or pages < 1):
                 break
-            drops += 1
             if descs < low:
                 descs = capacity
                 desc_topups += 1
@@ -46,7 +45,7 @@ def _replay_caches(
         taken = min(desc[i], descs)
         descs -= taken
         atomic += desc[i] - taken
-    return drops, desc_topups, page_topups, descs, pages, atomic
+    return calls, desc_topups, page_topups, descs, pages, atomic
 
 
 def fast_totals(scenario: Scenario, kernel: str) -> tuple[dict[str, Any], str]:
@@ -55,30 +54,27 @@ def fast_totals(scenario: Scenario, kernel: str) -> tuple[dict[str, Any], str]:
     The reference machine runs where an allocation fails, since what follows depends on it.
     """
     splits = splits_of(scenario, kernel)
-    c = scenario.desc_capacity
     resched = np.array(sorted(scenario.resched_at), np.int64)
-    objects = scenario.object_capacity
-    replayed = _replay_caches(
-        splits.desc.copy(), splits.created.copy(), resched, scenario.desc_min, c, objects
-    )
-    drops, desc_topups, page_topups, descs, pages, atomic = map(int, replayed)
-    used = int(splits.desc.sum())
-    made = int(splits.created.sum())
+    capacity, objects = scenario.desc_capacity, scenario.object_capacity
+    taken = (splits.desc.copy(), splits.created.copy())
+    replayed = _replay_caches(*taken, resched, scenario.desc_min, capacity, objects)
+    calls, desc_topups, page_topups, descs, pages, atomic = map(int, replayed)
+    used, made = (int(each.sum()) for each in taken)
+    drops = calls - len(splits.level)
     allocs = [descs + used, pages + made, pages + made]
     fails = scenario.alloc_fail_at is not None and scenario.alloc_fail_len != 0
     if fails and sum(allocs) > (scenario.alloc_fail_at or 0):
         return dict(run_reference(scenario, kernel, 0).totals), "reference"
-    totals = _counted(splits, scenario)
-    return totals | {
-        "events": len(splits.desc) + drops + splits.enospc,
+    return _counted(splits, scenario) | {
+        "events": calls + splits.enospc,
         "eagain": drops,
-        "attempts": len(splits.desc) + drops,
+        "attempts": calls,
         "lock_drops": drops,
         "topups": [desc_topups, page_topups, page_topups],
         "allocs": allocs,
         "atomic_allocs": atomic,
         "nobjs_end": [descs, pages, pages],
-        "nobjs_peak": [c * (desc_topups > 0), *2 * [objects * (page_topups > 0)]],
+        "nobjs_peak": [capacity * (desc_topups > 0), *2 * [objects * (page_topups > 0)]],
         "desc_used": used - atomic,
         "warns": atomic,
     }, "fast"
