@@ -32,10 +32,10 @@ SETTLED: Final = (
 )  # fmt: skip
 """Parameters that a recording decides itself, or has no say in: they stay at their defaults."""
 
-RECORDED: Final = ("path", "kernel", "pte_list_ext", "distinct_role_ratio", "seed")
-"""Parameters that the demand of a recording depends on."""
+ASKED: Final = ("path", "kernel", "pte_list_ext", "distinct_role_ratio", "seed")
+"""Parameters that the demand of a recording depends on, in the order in which it is read."""
 
-DEMAND: Final = (*SETTLED, *RECORDED)
+DEMAND: Final = (*SETTLED, *ASKED)
 """Parameters that demand depends on; a smaller memslot is a prefix."""
 
 COST: Final = tuple(field.name for field in fields(Cost))
@@ -78,11 +78,11 @@ def outcomes(
         raise ValueError(f"engine={engine!r}: choose one of {', '.join(ENGINES)}")
     table = {o.name: np.zeros(n, np.int64 if o.kind is int else np.float64) for o in OUTCOMES}
     table["engine"] = np.full(n, "", "U16")
-    size, *family = DEMAND
+    family = [name for name in DEMAND if name != "memslot_gib"]
     for kind, members in _groups(points, family, np.arange(n)):
-        largest = points[size][members].max().item()
-        for sized, rows in _groups(points, (size,), members):
-            values = kind | sized
+        largest = points["memslot_gib"][members].max().item()
+        for size, rows in _groups(points, ("memslot_gib",), members):
+            values = kind | size
             draws = engine != "expected"
             demand = demand_at(values, recordings or {}, largest) if draws else None
             for group, part in _groups(points, GROUP, rows):
@@ -153,7 +153,7 @@ def _recorded(values: Mapping[str, Any], recordings: Mapping[str, str]) -> Deman
             f"workload.path={path!r} with {', '.join(wrong)}: a recording has its own pages and "
             "aliases, and dirty logging is enabled once; leave these at their defaults."
         )
-    return _cached_recording(recordings[path], *(values[name] for name in RECORDED))
+    return _cached_recording(recordings[path], *(values[name] for name in ASKED))
 
 
 @lru_cache(maxsize=4)
