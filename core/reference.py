@@ -45,7 +45,7 @@ class SplitMachine:
 
     def __init__(self, scenario: Scenario, kernel: str, events_limit: int) -> None:
         self.scenario = scenario
-        self.mmu = ShadowMmu(scenario, kernel)
+        self.mmu = ShadowMmu(scenario.sptes, kernel, scenario.pte_list_ext, scenario.invalid_sps)
         self.desc = MemoryCache(scenario.desc_capacity, scenario.desc_min)
         self.header = MemoryCache(scenario.object_capacity, 1)
         self.page = MemoryCache(scenario.object_capacity, 1)
