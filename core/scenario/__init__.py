@@ -5,9 +5,9 @@ ignored. Every refusal is a ValueError that names the scenario, the field, the v
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final, get_type_hints
 
 import numpy as np
 
@@ -27,41 +27,36 @@ MAX_RMAP: Final = k.RMAP_RECYCLE_THRESHOLD + 1 - 7 * (ROLE_BITS + 1)
 never gets beyond the length at which KVM zaps it, which is not modelled."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """One run of kvm_shadow_mmu_try_split_huge_pages() over each of `ranges`, from cold caches."""
+    """One run of kvm_shadow_mmu_try_split_huge_pages() over each of `ranges`, from cold caches.
+
+    Annotated are the bounds of what a scenario may give.
+    """
 
     id: str
     base_gfn: int
     npages: int
     sptes: Sptes
     ranges: tuple[tuple[int, int], ...]
-    n_max_mmu_pages: int
-    desc_capacity: int = k.SPLIT_DESC_CACHE_CAPACITY
-    desc_min: int = k.SPLIT_DESC_CACHE_MIN
-    object_capacity: int = k.OBJECTS_PER_MEMORY_CACHE
-    pte_list_ext: int = k.PTE_LIST_EXT
-    target_level: int = 1
+    desc_capacity: Annotated[int, 1, MAX_OBJECTS] = k.SPLIT_DESC_CACHE_CAPACITY
+    desc_min: Annotated[int, 0, MAX_OBJECTS] = k.SPLIT_DESC_CACHE_MIN
+    object_capacity: Annotated[int, 1, MAX_OBJECTS] = k.OBJECTS_PER_MEMORY_CACHE
+    pte_list_ext: Annotated[int, 2, 1024] = k.PTE_LIST_EXT
+    target_level: Annotated[int, 1, 2] = 1
+    nx_huge_pages: Annotated[int, 0, 1] = 0
+    events_limit: Annotated[int, 0, MAX_INDEX] = 400
+    n_max_mmu_pages: Annotated[int, 0, MAX_INDEX]
+    alloc_fail_at: Annotated[int | None, 0, MAX_INDEX] = None
+    alloc_fail_len: Annotated[int | None, 0, MAX_INDEX] = None
     resched_at: frozenset[int] = frozenset()
     walker_resched_at: frozenset[int] = frozenset()
-    alloc_fail_at: int | None = None
-    alloc_fail_len: int | None = None
     invalid_sps: frozenset[int] = frozenset()
-    nx_huge_pages: int = 0
-    events_limit: int = 400
 
 
-_BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
-    "desc_capacity": (1, MAX_OBJECTS),
-    "desc_min": (0, MAX_OBJECTS),
-    "object_capacity": (1, MAX_OBJECTS),
-    "pte_list_ext": (2, 1024),
-    "target_level": (1, 2),
-    "nx_huge_pages": (0, 1),
-    "events_limit": (0, MAX_INDEX),
-    "n_max_mmu_pages": (0, MAX_INDEX),
-    "alloc_fail_at": (0, MAX_INDEX),
-    "alloc_fail_len": (0, MAX_INDEX),
+_HINTS: Final = get_type_hints(Scenario, include_extras=True)
+_BOUNDS: Final = {
+    f: hint.__metadata__ for f, hint in _HINTS.items() if hasattr(hint, "__metadata__")
 }
 _SETS: Final = ("resched_at", "walker_resched_at", "invalid_sps")
 _SPTES: Final = ("mappings", "runs", "lists")
@@ -100,13 +95,17 @@ class _Parser:
 
     def scenario(self) -> Scenario:
         given = self.given
-        values: dict[str, Any] = {
-            f: self.integer(f, given[f], *bounds) for f, bounds in _BOUNDS.items() if f in given
-        }
+        values: dict[str, Any] = {"n_max_mmu_pages": k.max_mmu_pages(self.npages)}
+        values |= {f: self.integer(f, given[f], *_BOUNDS[f]) for f in _BOUNDS if f in given}
         values |= {f: frozenset(self.integers(f, given[f])) for f in _SETS if f in given}
-        values.setdefault("n_max_mmu_pages", k.max_mmu_pages(self.npages))
-        where = (self.name, self.base, self.npages)
-        scenario = Scenario(*where, self.sptes(), tuple(self.ranges()), **values)
+        scenario = Scenario(
+            id=self.name,
+            base_gfn=self.base,
+            npages=self.npages,
+            sptes=self.sptes(),
+            ranges=tuple(self.ranges()),
+            **values,
+        )
         if scenario.desc_capacity < scenario.desc_min:
             rule = f"must be at least desc_min = {scenario.desc_min}, or no top-up ever suffices"
             raise self.refuse("desc_capacity", scenario.desc_capacity, rule)
@@ -169,7 +168,7 @@ class _Parser:
         level = self.integer(f"{field} level", one.get("level"), 1, 3)
         access = 0 if zap else one.get("access")
         alias = [access, one.get("sp"), one.get("rb", 0), one.get("direct", 0)]
-        self.add(field, np.array([gfn]), level, [self.alias(field, alias, level, int(not zap))])
+        self.add(field, np.array([gfn]), level, [alias], int(not zap))
 
     def runs(self, field: str, raw: object) -> None:
         first, count, level, aliases, *stride = self.sequence(field, raw, 4, 5)
@@ -180,7 +179,7 @@ class _Parser:
         if first + (count - 1) * step * k.PAGES_PER_LEVEL[level] >= self.end:
             raise self.refuse(field, raw, self.outside())
         pages = first + np.arange(count) * step * k.PAGES_PER_LEVEL[level]
-        self.add(field, pages, level, self.aliases(field, aliases, level))
+        self.add(field, pages, level, aliases)
 
     def lists(self, field: str, raw: object) -> None:
         base, level, aliases, indices = self.sequence(field, raw, 4, 4)
@@ -188,14 +187,9 @@ class _Parser:
         level = self.integer(f"{field} level", level, 1, 3)
         chosen = self.integers(f"{field} index", indices, MAX_GFN)
         pages = base + np.array(chosen, np.int64) * k.PAGES_PER_LEVEL[level]
-        self.add(field, pages, level, self.aliases(field, aliases, level))
+        self.add(field, pages, level, aliases)
 
-    def aliases(self, field: str, raw: object, level: int) -> list[list[int]]:
-        given = self.sequence(f"{field} aliases", raw, 1, MAX_SPTES)
-        full = [each if type(each) is list else [each, i] for i, each in enumerate(given)]
-        return [self.alias(field, each, level) for each in full]
-
-    def alias(self, field: str, raw: object, level: int, lowest_access: int = 1) -> list[int]:
+    def alias(self, field: str, raw: object, level: int, lowest_access: int) -> list[int]:
         access, sp, *rest = self.sequence(f"{field} alias", raw, 2, 4)
         rb, direct = (*rest, 0, 0)[:2]
         return [
@@ -205,8 +199,11 @@ class _Parser:
             self.integer(f"{field} direct", direct, 0, 3 - level),
         ]
 
-    def add(self, field: str, pages: Ints, level: int, aliases: list[list[int]]) -> None:
-        """Map each alias of each page in turn."""
+    def add(self, field: str, pages: Ints, level: int, raw: object, lowest: int = 1) -> None:
+        """Map each alias of each page in turn; an alias that is a number has its place as sp."""
+        given = self.sequence(f"{field} aliases", raw, 1, MAX_SPTES)
+        full = [each if type(each) is list else [each, sp] for sp, each in enumerate(given)]
+        aliases = [self.alias(field, each, level, lowest) for each in full]
         size = k.PAGES_PER_LEVEL[level]
         if (wrong := pages[(pages < self.base) | (pages > self.end - size)]).size:
             raise self.refuse(f"{field} gfn", int(wrong[0]), self.outside())
@@ -233,13 +230,12 @@ class _Parser:
             raise self.refuse(field, value, "must be a list of whole numbers")
         return [self.integer(field, each, 0, high) for each in value]
 
-    def mapping(self, field: str, value: object, known: Iterable[str]) -> dict[str, Any]:
+    def mapping(self, field: str, value: object, known: Sequence[str]) -> dict[str, Any]:
         if type(value) is not dict:
             raise self.refuse(field, value, "must be an object")
-        unknown = [key for key in value if key not in set(known)]
-        if unknown:
+        for unknown in (key for key in value if key not in known):
             rule = f"unknown field; known are {', '.join(known)}"
-            raise self.refuse(f"{field}.{unknown[0]}".lstrip("."), value[unknown[0]], rule)
+            raise self.refuse(f"{field}.{unknown}".lstrip("."), value[unknown], rule)
         return value
 
     def sequence(self, field: str, value: object, shortest: int, longest: int) -> list[Any]:

@@ -57,10 +57,9 @@ class SpecialPages:
 
     def indices(self, level: int) -> Ints:
         """gfn >> 9 * (level - 1) of all pages that may have an SPTE of that level, ascending."""
-        found = set(self.mmu.rmaps[level].own)
-        if level == 2:
-            for index in self.mmu.rmaps[3].own:
-                found.update(range(index << INDEX_BITS, index + 1 << INDEX_BITS))
+        found = set(chain(*self.mmu.rmaps[level].own.values()))
+        for index in chain(*self.mmu.rmaps[3].own.values()) if level == 2 else ():
+            found.update(range(index << INDEX_BITS, index + 1 << INDEX_BITS))
         return np.array(sorted(found), np.int64)
 
     def split_1g(self, index: int, roles: Sequence[Role]) -> None:
@@ -78,7 +77,7 @@ class SpecialPages:
         rmaps, region = self.mmu.rmaps, index >> INDEX_BITS
         above = self.above.get(region, ())
         below = (self.mmu.find_direct(index << INDEX_BITS, 1, p.access, p.rb) for p in above)
-        if index in rmaps[2].own or index in rmaps[1].alone or any(below):
+        if index in rmaps[2].own.get(region, ()) or index in rmaps[1].own or any(below):
             return self._describe(level, index, above)
         if region not in self.default:
             self.default[region] = self._describe(level, index, above)
@@ -86,7 +85,8 @@ class SpecialPages:
 
     def _describe(self, level: int, index: int, above: Sequence[ShadowPage]) -> HugePage:
         gfn, slot = index << INDEX_BITS * (level - 1), index % SPTES_PER_PAGE
-        head = self.mmu.rmaps[level].own.get(index, self.mmu.kind()).copy()
+        own = self.mmu.rmaps[level].own.get(index >> INDEX_BITS, {})
+        head = own.get(index, self.mmu.kind()).copy()
         for page in above:
             if slot not in page.spt:
                 head.add(page, self.mmu.ext)
@@ -103,13 +103,13 @@ class SpecialPages:
     def _children(
         self, level: int, region: int, pages: dict[Role, ShadowPage]
     ) -> tuple[Children, ...]:
-        rmaps = self.mmu.rmaps[level]
-        slots = {index % SPTES_PER_PAGE for index in rmaps.alone.get(region, ())}
+        own = self.mmu.rmaps[level].own.get(region, {})
+        slots = {index % SPTES_PER_PAGE for index in own}
         slots.update(*(page.spt for page in pages.values()))
         classes: Counter[tuple[tuple[int, ...], frozenset[Role]]] = Counter()
         for slot in slots:
             present = frozenset(role for role, page in pages.items() if slot in page.spt)
-            classes[_fills(rmaps.own.get((region << INDEX_BITS) + slot)), present] += 1
+            classes[_fills(own.get((region << INDEX_BITS) + slot)), present] += 1
         if len(slots) < SPTES_PER_PAGE:
             classes[(), frozenset()] += SPTES_PER_PAGE - len(slots)
         return tuple(Children(*alike, number) for alike, number in classes.items())

@@ -5,8 +5,7 @@ of them is touched alone, and a shadow page only names the entries that differ f
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
-from itertools import chain
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from core.arrays import Ints
@@ -48,41 +47,40 @@ class ShadowPage:
 
 
 class Rmaps:
-    """The rmap heads of one level, by gfn >> 9 * (level - 1)."""
+    """The rmap heads of one level, by gfn >> 9 * (level - 1), in regions of 512 neighbours."""
 
     def __init__(self, kind: type[PteList]) -> None:
         self.kind = kind
-        self.own: dict[int, PteList] = {}  # heads that were touched alone
-        self.shared: dict[int, PteList] = {}  # what the others of 512 neighbours all hold
-        self.alone: dict[int, list[int]] = {}  # which of the 512 are in `own`
+        self.own: defaultdict[int, dict[int, PteList]] = defaultdict(dict)  # touched alone
+        self.shared: defaultdict[int, PteList] = defaultdict(kind)  # what all others hold
 
     def head(self, index: int) -> PteList:
         """The list of one gfn, from now on apart from its neighbours'."""
-        if index not in self.own:
-            rest = self.shared.get(index >> INDEX_BITS)
-            self.own[index] = rest.copy() if rest else self.kind()
-            self.alone.setdefault(index >> INDEX_BITS, []).append(index)
-        return self.own[index]
+        region = index >> INDEX_BITS
+        if index not in self.own[region]:
+            rest = self.shared.get(region)
+            self.own[region][index] = rest.copy() if rest else self.kind()
+        return self.own[region][index]
 
     def children(self, region: int, child: ShadowPage) -> Iterator[tuple[PteList, int]]:
         """Lists of the entries that `child` lacks, each with how many gfns it stands for."""
         for present in child.spt:
             self.head((region << INDEX_BITS) + present)
-        alone = self.alone.get(region, ())
-        for index in alone:
+        own = self.own.get(region, {})
+        for index, head in own.items():
             if index % SPTES_PER_PAGE not in child.spt:
-                yield self.own[index], 1
-        if len(alone) < SPTES_PER_PAGE:
-            rest = self.shared.setdefault(region, self.kind())
-            yield rest, SPTES_PER_PAGE - len(alone)
+                yield head, 1
+        if others := SPTES_PER_PAGE - len(own):
+            yield self.shared[region], others
 
-    def occupied(self, first: int, last: int) -> list[int]:
+    def occupied(self, first: int, last: int) -> Iterator[int]:
         """Indices from `first` to `last` whose list is not empty, ascending."""
-        span: Sequence[int] = range(first, last + 1)
-        if len(span) > len(self.own) + SPTES_PER_PAGE * len(self.shared):
-            regions = (range(r << INDEX_BITS, r + 1 << INDEX_BITS) for r in self.shared)
-            span = sorted(i for i in {*self.own, *chain(*regions)} if first <= i <= last)
-        return [i for i in span if self.own.get(i, self.shared.get(i >> INDEX_BITS))]
+        for region in range(first >> INDEX_BITS, (last >> INDEX_BITS) + 1):
+            own, shared = self.own.get(region, {}), self.shared.get(region)
+            every = range(region << INDEX_BITS, region + 1 << INDEX_BITS)
+            for index in every if shared else sorted(own):
+                if first <= index <= last and own.get(index, shared):
+                    yield index
 
 
 class ShadowMmu:

@@ -41,15 +41,6 @@ class Splits:
         return self.counts[:, CREATED]
 
 
-@dataclass
-class _Heads:
-    """The huge pages of one level: index ascending, pattern, and SPTEs split so far."""
-
-    index: Ints
-    pattern: Ints  # -1 until a special page is met
-    done: Ints
-
-
 class _Walk:
     """Walks the ranges once; what is split, and where shadow pages run out, needs no caches."""
 
@@ -65,7 +56,10 @@ class _Walk:
         self.patterns: list[PageSplits] = []
         index, pattern, pages = plain_pages(plain, invalid, kernel, self.ext)
         numbers = np.array([self.number(page) for page in pages], np.int64)
-        self.heads = {3: self.level(3, NONE, NONE), 2: self.level(2, index, numbers[pattern])}
+        self.heads = {
+            3: self.heads_of(3, NONE, NONE),
+            2: self.heads_of(2, index, numbers[pattern]),
+        }
         self.counts = [np.empty((0, len(COLUMNS)), np.int64)]
         self.levels = [NONE]
         self.enospc = self.walker_checks = self.nr_heads_2m = 0
@@ -76,20 +70,22 @@ class _Walk:
             self.patterns.append(split_page(page, self.kernel, self.ext))
         return self.numbers[page]
 
-    def level(self, level: int, index: Ints, pattern: Ints) -> _Heads:
-        """Heads of one level: plain pages with their patterns, and special ones."""
+    def heads_of(self, level: int, index: Ints, pattern: Ints) -> tuple[Ints, Ints, Ints]:
+        """The huge pages of one level: index ascending, pattern, and SPTEs split so far.
+
+        Patterns are given of plain pages, and -1 of special ones until they are met.
+        """
         special = self.special.indices(level)
         index = np.concatenate((index, special))
         pattern = np.concatenate((pattern, np.full_like(special, -1)))
         order = np.argsort(index)
-        return _Heads(index[order], pattern[order], np.zeros_like(index))
+        return index[order], pattern[order], np.zeros_like(index)
 
     def run(self, level: int, start: int, end: int) -> None:
         """One level of one range of gfns: slot_handle_level_range() in mmu.c."""
-        heads = self.heads[level]
         first, last = (gfn >> INDEX_BITS * (level - 1) for gfn in (start, end - 1))
-        part = slice(*np.searchsorted(heads.index, (first, last + 1)))
-        index, pattern, done = heads.index[part], heads.pattern[part], heads.done[part]
+        part = slice(*np.searchsorted(self.heads[level][0], (first, last + 1)))
+        index, pattern, done = (column[part] for column in self.heads[level])
         for at in np.flatnonzero(pattern < 0):
             pattern[at] = self.number(self.special.page(level, int(index[at])))
         left = np.array([len(each.roles) for each in self.patterns], np.int64)[pattern] - done
