@@ -119,7 +119,7 @@ def _golden(where: str, raw: Any) -> Golden:
     if type(raw) is not dict or set(raw) != {"scenario", "kernel", "expected"}:
         raise ValueError("need an object of scenario, kernel and expected")
     kernel, expected = raw["kernel"], raw["expected"]
-    if kernel not in KERNELS:
+    if kernel not in list(KERNELS):  # it may be a list
         raise ValueError(f"kernel {kernel!r}: choose {', '.join(KERNELS)}")
     totals = expected.get("totals") if type(expected) is dict else None
     if type(totals) is not dict or "events" not in expected:

@@ -100,6 +100,7 @@ def test_a_wrong_total_is_charged_to_both_engines(few, tmp_path):
     [
         (lambda row: row["scenario"].update(colour=1), "colour = 1: unknown field"),
         (lambda row: row.update(kernel="5.4"), "kernel '5.4': choose 6.1, 6.12"),
+        (lambda row: row.update(kernel=[6]), "kernel [6]: choose 6.1, 6.12"),
         (lambda row: row.update(more=1), "need an object of scenario, kernel and expected"),
         (lambda row: row["expected"].pop("totals"), "expected needs events"),
         (lambda row: row["expected"].update(events=[[1, 2]]), "must be lists of 11 numbers"),
