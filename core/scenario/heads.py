@@ -10,57 +10,88 @@ from itertools import chain
 
 import numpy as np
 
-from core.arrays import Bools, Ints
+from core.arrays import NONE, Bools, Ints
 from core.constants import SPTES_PER_PAGE
-from core.scenario.pages import SINGLE, Children, HugePage, Role, fresh_page
+from core.scenario import Scenario
+from core.scenario.pages import SINGLE, Children, HugePage, PageSplits, Role, fresh_page, split_page
 from core.scenario.pte_list import PteList
 from core.scenario.shadow import INDEX_BITS, ShadowMmu, ShadowPage, Sptes
 
 
-def special_rows(sptes: Sptes) -> Bools:
-    """Which operations concern a page that is not plain."""
-    top = sptes.level + sptes.direct
-    inner = (sptes.level == 1) | (sptes.access == 0) | (sptes.direct > 0)
-    below_1g = np.isin(sptes.gfn >> 18, np.unique(sptes.gfn[top == 3] >> 18))
-    return below_1g | np.isin(sptes.gfn >> 9, np.unique(sptes.gfn[inner] >> 9))
+class Heads:
+    """The huge pages of a scenario that an rmap may lead to; `patterns` are those that differ."""
 
-
-def plain_pages(
-    sptes: Sptes, invalid: frozenset[int], kernel: str, ext: int
-) -> tuple[Ints, Ints, list[HugePage]]:
-    """Of 2M SPTEs that were only added: (gfn >> 9 ascending, number of its pattern, patterns)."""
-    order = np.argsort(sptes.gfn, kind="stable")
-    index, starts, lengths = np.unique(sptes.gfn[order] >> 9, return_index=True, return_counts=True)
-    bad = np.isin(sptes.sp, list(invalid)).astype(np.int64)
-    code = (sptes.access | sptes.rb << 3 | bad << 8)[order]
-    node = np.zeros(len(index), np.int64)
-    named = 1
-    for depth in range(int(lengths.max(initial=0))):
-        longer = np.flatnonzero(lengths > depth)
-        key = node[longer] << 9 | code[starts[longer] + depth]
-        distinct, number = np.unique(key, return_inverse=True)
-        node[longer] = named + number
-        named += len(distinct)
-    _, first, pattern = np.unique(node, return_index=True, return_inverse=True)
-    codes = (code[starts[i] : starts[i] + lengths[i]].tolist() for i in first)
-    roles = ([None if each >> 8 else (each & 7, each >> 3) for each in page] for page in codes)
-    return index, pattern, [fresh_page(tuple(page), kernel, ext) for page in roles]
-
-
-class SpecialPages:
-    """Huge pages with 1G pages above, 4K pages below, holes, or shadow pages already there."""
-
-    def __init__(self, mmu: ShadowMmu) -> None:
-        self.mmu = mmu
+    def __init__(self, scenario: Scenario, kernel: str) -> None:
+        self.sptes, self.kernel, self.ext = scenario.sptes, kernel, scenario.pte_list_ext
+        rows = _special_rows(self.sptes)
+        special, self.plain = (
+            Sptes(*(column[part] for column in self.sptes)) for part in (rows, ~rows)
+        )
+        self.mmu = ShadowMmu(special, kernel, self.ext, scenario.invalid_sps)
+        self.invalid = scenario.invalid_sps
+        self.patterns: list[PageSplits] = []
+        self.numbers: dict[HugePage, int] = {}
         self.above: dict[int, list[ShadowPage]] = {}  # by 1G page: what its splits made or found
-        self.default: dict[int, HugePage] = {}  # by 1G page: its 2M pages that nothing else maps
+        self.default: dict[int, int] = {}  # by 1G page: pattern of 2M pages that nothing else maps
 
-    def indices(self, level: int) -> Ints:
-        """gfn >> 9 * (level - 1) of all pages that may have an SPTE of that level, ascending."""
-        found = set(chain(*self.mmu.rmaps[level].own.values()))
-        for index in chain(*self.mmu.rmaps[3].own.values()) if level == 2 else ():
-            found.update(range(index << INDEX_BITS, index + 1 << INDEX_BITS))
-        return np.array(sorted(found), np.int64)
+    def start(self) -> dict[str, int]:
+        """What exists before the first split."""
+        sptes, mmu = self.sptes, self.mmu
+        top = sptes.level + sptes.direct
+        key = np.stack((sptes.sp, sptes.rb, top, sptes.gfn >> INDEX_BITS * top))
+        _, lengths = np.unique(self.plain.gfn, return_counts=True)
+        descs = -(-lengths[lengths > 1] // self.ext)
+        return {
+            "n_used": np.unique(key, axis=1).shape[1] + len(mmu.direct),
+            "desc_live": int(descs.sum()) + mmu.desc_live,
+            "longest": max(int(lengths.max(initial=1)) - 1, mmu.max_mmu_rmap_size),
+            "pages_4k": mmu.pages[1],
+            "pages_2m": len(self.plain.gfn) + mmu.pages[2],
+            "pages_1g": mmu.pages[3],
+        }
+
+    def of_level(self, level: int) -> tuple[Ints, Ints, Ints]:
+        """Of each page: (gfn >> 9 * (level - 1) ascending, its pattern, SPTEs split so far: 0).
+
+        The pattern of a page that is not plain is -1 here, for `pattern` to tell when it is met.
+        """
+        index, pattern = self._plain() if level == 2 else (NONE, NONE)
+        special = set(chain(*self.mmu.rmaps[level].own.values()))
+        for giant in chain(*self.mmu.rmaps[3].own.values()) if level == 2 else ():
+            special.update(range(giant << INDEX_BITS, giant + 1 << INDEX_BITS))
+        index = np.concatenate((index, np.array([*special], np.int64)))
+        pattern = np.concatenate((pattern, np.full(len(special), -1)))
+        order = np.argsort(index)
+        return index[order], pattern[order], np.zeros_like(index)
+
+    def _plain(self) -> tuple[Ints, Ints]:
+        """Of 2M SPTEs that were only added: gfn >> 9, and the number of its pattern."""
+        sptes = self.plain
+        order = np.argsort(sptes.gfn, kind="stable")
+        index, starts, lengths = np.unique(
+            sptes.gfn[order] >> 9, return_index=True, return_counts=True
+        )
+        bad = np.isin(sptes.sp, list(self.invalid)).astype(np.int64)
+        code = (sptes.access | sptes.rb << 3 | bad << 8)[order]
+        node = np.zeros(len(index), np.int64)
+        named = 1
+        for depth in range(int(lengths.max(initial=0))):
+            longer = np.flatnonzero(lengths > depth)
+            key = node[longer] << 9 | code[starts[longer] + depth]
+            distinct, number = np.unique(key, return_inverse=True)
+            node[longer] = named + number
+            named += len(distinct)
+        _, first, pattern = np.unique(node, return_index=True, return_inverse=True)
+        codes = (code[starts[i] : starts[i] + lengths[i]].tolist() for i in first)
+        roles = ([None if each >> 8 else (each & 7, each >> 3) for each in page] for page in codes)
+        pages = [fresh_page(tuple(page), self.kernel, self.ext) for page in roles]
+        return index, np.array([self._number(page) for page in pages], np.int64)[pattern]
+
+    def _number(self, page: HugePage) -> int:
+        if page not in self.numbers:
+            self.numbers[page] = len(self.patterns)
+            self.patterns.append(split_page(page, self.kernel, self.ext))
+        return self.numbers[page]
 
     def split_1g(self, index: int, roles: Sequence[Role]) -> None:
         """Note that these aliases of a 1G page were split."""
@@ -70,17 +101,17 @@ class SpecialPages:
             for role in dict.fromkeys(roles)
         ]
 
-    def page(self, level: int, index: int) -> HugePage:
-        """The page as it is now; of 2M pages this holds once their 1G page has been split."""
+    def pattern(self, level: int, index: int) -> int:
+        """Pattern of a page as it is now: of a 2M page, once its 1G page has been split."""
         if level == 3:
-            return self._describe(level, index, ())
+            return self._number(self._describe(level, index, ()))
         rmaps, region = self.mmu.rmaps, index >> INDEX_BITS
         above = self.above.get(region, ())
         below = (self.mmu.find_direct(index << INDEX_BITS, 1, p.access, p.rb) for p in above)
         if index in rmaps[2].own.get(region, ()) or index in rmaps[1].own or any(below):
-            return self._describe(level, index, above)
+            return self._number(self._describe(level, index, above))
         if region not in self.default:
-            self.default[region] = self._describe(level, index, above)
+            self.default[region] = self._number(self._describe(level, index, above))
         return self.default[region]
 
     def _describe(self, level: int, index: int, above: Sequence[ShadowPage]) -> HugePage:
@@ -113,6 +144,14 @@ class SpecialPages:
         if len(slots) < SPTES_PER_PAGE:
             classes[(), frozenset()] += SPTES_PER_PAGE - len(slots)
         return tuple(Children(*alike, number) for alike, number in classes.items())
+
+
+def _special_rows(sptes: Sptes) -> Bools:
+    """Which operations concern a page that is not plain."""
+    top = sptes.level + sptes.direct
+    inner = (sptes.level == 1) | (sptes.access == 0) | (sptes.direct > 0)
+    below_1g = np.isin(sptes.gfn >> 18, np.unique(sptes.gfn[top == 3] >> 18))
+    return below_1g | np.isin(sptes.gfn >> 9, np.unique(sptes.gfn[inner] >> 9))
 
 
 def _role(page: ShadowPage, slot: int) -> Role | None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from core import constants as k
-from core.arrays import NONE, Ints, running
+from core.arrays import Ints, running
 from core.scenario import Scenario
-from core.scenario.heads import SpecialPages, plain_pages, special_rows
-from core.scenario.pages import COLUMNS, CREATED, DESC, HugePage, PageSplits, split_page
-from core.scenario.shadow import INDEX_BITS, ShadowMmu, Sptes
+from core.scenario.heads import Heads
+from core.scenario.pages import COLUMNS, CREATED, DESC
+from core.scenario.shadow import INDEX_BITS
 
 
 @dataclass
@@ -45,51 +45,23 @@ class _Walk:
     """Walks the ranges once; what is split, and where shadow pages run out, needs no caches."""
 
     def __init__(self, scenario: Scenario, kernel: str) -> None:
-        sptes, self.kernel, self.ext = scenario.sptes, kernel, scenario.pte_list_ext
-        invalid, rows = scenario.invalid_sps, special_rows(sptes)
-        special, plain = (Sptes(*(column[part] for column in sptes)) for part in (rows, ~rows))
-        mmu = ShadowMmu(special, kernel, self.ext, invalid)
-        self.special = SpecialPages(mmu)
-        self.start = _start(sptes, plain, mmu, self.ext)
+        self.heads = Heads(scenario, kernel)
+        self.start = self.heads.start()
         self.room = scenario.n_max_mmu_pages - k.MIN_FREE_MMU_PAGES - self.start["n_used"]
-        self.numbers: dict[HugePage, int] = {}
-        self.patterns: list[PageSplits] = []
-        index, pattern, pages = plain_pages(plain, invalid, kernel, self.ext)
-        numbers = np.array([self.number(page) for page in pages], np.int64)
-        self.heads = {
-            3: self.heads_of(3, NONE, NONE),
-            2: self.heads_of(2, index, numbers[pattern]),
-        }
-        self.counts = [np.empty((0, len(COLUMNS)), np.int64)]
-        self.levels = [NONE]
+        self.levels = {level: self.heads.of_level(level) for level in (3, 2)}
+        self.blocks = [(2, np.empty((0, len(COLUMNS)), np.int64))]  # (level, counts)
         self.enospc = self.walker_checks = self.nr_heads_2m = 0
-
-    def number(self, page: HugePage) -> int:
-        if page not in self.numbers:
-            self.numbers[page] = len(self.patterns)
-            self.patterns.append(split_page(page, self.kernel, self.ext))
-        return self.numbers[page]
-
-    def heads_of(self, level: int, index: Ints, pattern: Ints) -> tuple[Ints, Ints, Ints]:
-        """The huge pages of one level: index ascending, pattern, and SPTEs split so far.
-
-        Patterns are given of plain pages, and -1 of special ones until they are met.
-        """
-        special = self.special.indices(level)
-        index = np.concatenate((index, special))
-        pattern = np.concatenate((pattern, np.full_like(special, -1)))
-        order = np.argsort(index)
-        return index[order], pattern[order], np.zeros_like(index)
 
     def run(self, level: int, start: int, end: int) -> None:
         """One level of one range of gfns: slot_handle_level_range() in mmu.c."""
         first, last = (gfn >> INDEX_BITS * (level - 1) for gfn in (start, end - 1))
-        part = slice(*np.searchsorted(self.heads[level][0], (first, last + 1)))
-        index, pattern, done = (column[part] for column in self.heads[level])
+        part = slice(*np.searchsorted(self.levels[level][0], (first, last + 1)))
+        index, pattern, done = (column[part] for column in self.levels[level])
         for at in np.flatnonzero(pattern < 0):
-            pattern[at] = self.number(self.special.page(level, int(index[at])))
-        left = np.array([len(each.roles) for each in self.patterns], np.int64)[pattern] - done
-        stuck = np.array([each.stuck for each in self.patterns], np.int64)[pattern]
+            pattern[at] = self.heads.pattern(level, int(index[at]))
+        patterns = self.heads.patterns
+        left = np.array([len(each.roles) for each in patterns], np.int64)[pattern] - done
+        stuck = np.array([each.stuck for each in patterns], np.int64)[pattern]
         occupied = index[left + stuck > 0]
         self.walker_checks += occupied.size + (first not in occupied[:1])
         active = np.flatnonzero(left)
@@ -99,13 +71,13 @@ class _Walk:
         done[active] += split
         if level == 3:
             for at, number in zip(active[split > 0], split[split > 0], strict=True):
-                self.special.split_1g(int(index[at]), self.patterns[pattern[at]].roles[:number])
+                self.heads.split_1g(int(index[at]), patterns[pattern[at]].roles[:number])
 
     def split(self, level: int, pattern: Ints) -> Ints:
         """Split heads of these patterns until room runs out. Returns how many SPTEs of each."""
         if self.room <= 0 or not pattern.size:
             return np.zeros_like(pattern)
-        tables = [each.counts for each in self.patterns]
+        tables = [each.counts for each in self.heads.patterns]
         starts = running(np.array([len(table) for table in tables]))
         lengths = np.diff(starts)[pattern]
         begin = running(lengths)[:-1]
@@ -113,8 +85,7 @@ class _Walk:
         counts = np.concatenate(tables)[rows]
         number = int(np.searchsorted(running(counts[:, CREATED])[:-1], self.room))
         self.room -= int(counts[:number, CREATED].sum())
-        self.counts.append(counts[:number])
-        self.levels.append(np.full(number, level))
+        self.blocks.append((level, counts[:number]))
         done: Ints = np.clip(number - begin, 0, lengths)
         return done
 
@@ -125,21 +96,7 @@ def splits_of(scenario: Scenario, kernel: str) -> Splits:
     for start, end in scenario.ranges:
         for level in range(3, scenario.target_level, -1):
             walk.run(level, start, end)
-    counts, levels = np.concatenate(walk.counts), np.concatenate(walk.levels)
-    return Splits(counts, levels, walk.enospc, walk.walker_checks, walk.nr_heads_2m, walk.start)
-
-
-def _start(sptes: Sptes, plain: Sptes, mmu: ShadowMmu, ext: int) -> dict[str, int]:
-    """What exists before the first split."""
-    top = sptes.level + sptes.direct
-    key = np.stack((sptes.sp, sptes.rb, top, sptes.gfn >> 9 * top))
-    _, lengths = np.unique(plain.gfn, return_counts=True)
-    descs = -(-lengths[lengths > 1] // ext)
-    return {
-        "n_used": np.unique(key, axis=1).shape[1] + len(mmu.direct),
-        "desc_live": int(descs.sum()) + mmu.desc_live,
-        "longest": max(int(lengths.max(initial=1)) - 1, mmu.max_mmu_rmap_size),
-        "pages_4k": mmu.pages[1],
-        "pages_2m": len(plain.gfn) + mmu.pages[2],
-        "pages_1g": mmu.pages[3],
-    }
+    levels, blocks = zip(*walk.blocks, strict=True)
+    each_level = np.repeat(levels, [len(counts) for counts in blocks])
+    met = (walk.enospc, walk.walker_checks, walk.nr_heads_2m)
+    return Splits(np.concatenate(blocks), each_level, *met, walk.start)
