@@ -189,21 +189,16 @@ class _Parser:
         pages = base + np.array(chosen, np.int64) * k.PAGES_PER_LEVEL[level]
         self.add(field, pages, level, aliases)
 
-    def alias(self, field: str, raw: object, level: int, lowest_access: int) -> list[int]:
-        access, sp, *rest = self.sequence(f"{field} alias", raw, 2, 4)
-        rb, direct = (*rest, 0, 0)[:2]
-        return [
-            self.integer(f"{field} access", access, lowest_access, 7),
-            self.integer(f"{field} sp", sp, 0, MAX_SP),
-            self.integer(f"{field} rb", rb, 0, ROLE_BITS),
-            self.integer(f"{field} direct", direct, 0, 3 - level),
-        ]
-
     def add(self, field: str, pages: Ints, level: int, raw: object, lowest: int = 1) -> None:
         """Map each alias of each page in turn; an alias that is a number has its place as sp."""
-        given = self.sequence(f"{field} aliases", raw, 1, MAX_SPTES)
-        full = [each if type(each) is list else [each, sp] for sp, each in enumerate(given)]
-        aliases = [self.alias(field, each, level, lowest) for each in full]
+        bounds = {"access": (lowest, 7), "sp": (0, MAX_SP), "rb": (0, ROLE_BITS)}
+        bounds["direct"] = (0, 3 - level)
+        aliases = []
+        for sp, each in enumerate(self.sequence(f"{field} aliases", raw, 1, MAX_SPTES)):
+            alias = each if type(each) is list else [each, sp]
+            values = [*self.sequence(f"{field} alias", alias, 2, 4), 0, 0][: len(bounds)]
+            named = zip(bounds.items(), values, strict=True)
+            aliases.append([self.integer(f"{field} {f}", value, *b) for (f, b), value in named])
         size = k.PAGES_PER_LEVEL[level]
         if (wrong := pages[(pages < self.base) | (pages > self.end - size)]).size:
             raise self.refuse(f"{field} gfn", int(wrong[0]), self.outside())

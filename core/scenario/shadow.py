@@ -165,13 +165,12 @@ class ShadowMmu:
             del page.spt[slot]
             self.drop_spte(head, page)
             self.seen_from.pop((page, slot), None)
-            return True
-        if leaf is None:
+        elif leaf is None:
             page.spt[slot] = access
             self.rmap_add(head, page)
         elif not direct or top in self.seen_from[page, slot]:
             return False
-        if direct:
+        if access and direct:
             self.seen_from[page, slot].add(top)
         return True
 
