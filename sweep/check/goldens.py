@@ -53,17 +53,15 @@ class Verdict:
 
 @dataclass
 class Report:
-    """What `sweep-check golden` found: verdicts by family and engine, and the first difference."""
+    """What `sweep-check golden` found: verdicts by (family, engine), and the first difference."""
 
     scenarios: int = 0
-    verdicts: dict[str, dict[str, Verdict]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(Verdict))
-    )
+    verdicts: dict[tuple[str, str], Verdict] = field(default_factory=lambda: defaultdict(Verdict))
     first_difference: dict[str, Any] | None = None
 
     def count(self, golden: Golden, engine: str, difference: dict[str, Any] | None) -> None:
         """Note one comparison."""
-        verdict = self.verdicts[golden.family][engine]
+        verdict = self.verdicts[golden.family, engine]
         if difference is None:
             verdict.agreed += 1
             return
@@ -80,10 +78,9 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Counts per family and engine, and the first difference with its neighbours."""
-        families = {
-            family: {engine: asdict(verdict) for engine, verdict in sorted(engines.items())}
-            for family, engines in sorted(self.verdicts.items())
-        }
+        families: dict[str, dict[str, Any]] = defaultdict(dict)
+        for (family, engine), verdict in sorted(self.verdicts.items()):
+            families[family][engine] = asdict(verdict)
         return {
             "scenarios": self.scenarios,
             "agrees": self.agrees,
