@@ -58,7 +58,7 @@ def _golden_tables(report: "Report") -> None:
 
     from sweep.check.goldens import Verdict
 
-    console, verdicts = Console(), report.verdicts
+    console, verdicts = Console(markup=False, emoji=False), report.verdicts
     families, engines = (sorted({key[i] for key in verdicts}) for i in (0, 1))
     table = Table("family", *engines, title="scenarios that agree, of those compared")
     for family in families:
@@ -118,7 +118,7 @@ def _trace_tables(reports: "list[TraceReport]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     table = Table(title="lock drops: recorded, and predicted from the recording alone")
     table.add_column("recording", no_wrap=True)
     for name in ("splits", "-28", "-11", "predicted", "extra", "missed", "by .json", "agrees"):

@@ -95,6 +95,16 @@ def test_a_wrong_total_is_charged_to_both_engines(few, tmp_path):
     assert sum(differed) == 2
 
 
+def test_names_with_brackets_are_shown_as_they_are(few, tmp_path):
+    def wrong(row):
+        row["scenario"]["id"] = "[/b]:smile:"
+        row["expected"]["totals"]["desc_used"] += 1
+
+    assert '"[/b]:smile:"' in check("golden", altered(few, tmp_path, 0, wrong), code=1)[0]
+    (recording := tmp_path / "[b].trace.gz").write_bytes((TRACES / "6.12-hs.trace.gz").read_bytes())
+    assert "[b].trace.gz" in check("trace", recording)[0]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
