@@ -1,7 +1,7 @@
 """The kernel's eager page splitting, event by event: slow, obvious, exact.
 
-Written from the rules alone, with the kernel's names (arch/x86/kvm/mmu/mmu.c); its caches are in
-`core.scenario.memory_cache`. With the fast path it shares the parsed scenario and the set-up in
+Written from the rules alone, with the kernel's names (arch/x86/kvm/mmu/mmu.c, its caches from
+virt/kvm/kvm_main.c). With the fast path it shares the parsed scenario and the set-up in
 `core.scenario.shadow`, no more.
 """
 
@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 
 from core import constants as k
 from core.scenario import Scenario
-from core.scenario.memory_cache import Allocator, MemoryCache
 from core.scenario.pte_list import PteList
 from core.scenario.shadow import INDEX_BITS, ShadowMmu, ShadowPage
 
@@ -31,6 +30,54 @@ class Event(NamedTuple):
     flush: int
     sp: int
     access: int
+
+
+@dataclass
+class Allocator:
+    """Object allocations, numbered from 0; those from `fail_at` on, `fail_len` of them, fail."""
+
+    fail_at: int | None
+    fail_len: int | None
+    number: int = 0
+    failed: int = 0
+
+    def allocate(self, wanted: int) -> int:
+        """How many of `wanted` allocations succeed; none is tried after one that failed."""
+        good = wanted
+        if self.fail_at is not None and self.fail_len != 0:
+            end = float("inf") if self.fail_len is None else self.fail_at + self.fail_len
+            if self.number < end:
+                good = min(wanted, max(0, self.fail_at - self.number))
+        self.failed += good < wanted
+        self.number += good + (good < wanted)
+        return good
+
+
+@dataclass
+class MemoryCache:
+    """struct kvm_mmu_memory_cache."""
+
+    capacity: int
+    min: int
+    nobjs: int = 0
+    peak: int = 0
+    topups: int = 0
+    allocs: int = 0
+
+    def need_topup(self) -> bool:
+        """kvm_mmu_memory_cache_nr_free_objects() < min."""
+        return self.nobjs < self.min
+
+    def topup(self, allocator: Allocator) -> int:
+        """__kvm_mmu_topup_memory_cache(): 0 or -ENOMEM."""
+        if not self.need_topup():
+            return 0
+        got = allocator.allocate(self.capacity - self.nobjs)
+        self.nobjs += got
+        self.allocs += got
+        self.topups += got > 0
+        self.peak = max(self.peak, self.nobjs)
+        return k.ENOMEM if self.need_topup() else 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +100,7 @@ class SplitMachine:
 
     def __init__(self, scenario: Scenario, kernel: str, events_limit: int) -> None:
         self.scenario = scenario
-        self.mmu = ShadowMmu(scenario, kernel)
+        self.mmu = ShadowMmu(scenario.sptes, kernel, scenario.pte_list_ext, scenario.invalid_sps)
         self.desc = MemoryCache(scenario.desc_capacity, scenario.desc_min)
         self.header = MemoryCache(scenario.object_capacity, 1)
         self.page = MemoryCache(scenario.object_capacity, 1)

@@ -5,6 +5,7 @@ one entry points straight at it. The second entry makes a descriptor, which then
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Final
 
 
@@ -21,10 +22,7 @@ class PteList:
         return self.single is not None or self.descs is not None
 
     def __iter__(self) -> Iterator[Any]:
-        if self.single is not None:
-            yield self.single
-        for desc in self.descs or ():
-            yield from desc
+        return chain.from_iterable(self.descs or [[self.single]] if self else ())
 
     def copy(self) -> "PteList":
         """An equal list that changes on its own."""
@@ -56,24 +54,19 @@ class PteList:
         if self.descs is None:
             self.single = None
             return 0
-        for at, desc in enumerate(self.descs):
-            if entry in desc:
-                return self._fill_hole(self.descs, at, desc.index(entry), self._donor(at))
-        raise KeyError(entry)
+        at = next(at for at, desc in enumerate(self.descs) if entry in desc)
+        desc, donor = self.descs[at], self._donor(at)
+        desc[desc.index(entry)] = self.descs[donor][-1]
+        self.descs[donor].pop()
+        if self.descs[donor]:
+            return 0
+        del self.descs[donor]
+        self.descs = self.descs or None
+        return 1
 
     def _donor(self, at: int) -> int:
         """The descriptor whose last entry takes the place of one removed from descriptor `at`."""
         return 0
-
-    def _fill_hole(self, descs: list[list[Any]], at: int, slot: int, donor: int) -> int:
-        descs[at][slot] = descs[donor][-1]
-        descs[donor].pop()
-        if descs[donor]:
-            return 0
-        del descs[donor]
-        if not descs:
-            self.descs = None
-        return 1
 
 
 class PteListV61(PteList):
@@ -84,10 +77,10 @@ class PteListV61(PteList):
     def _add_to_descs(self, descs: list[list[Any]], entry: Any, ext: int) -> tuple[int, int]:
         count = 0
         for desc in descs:
+            count += len(desc)
             if len(desc) < ext:
                 desc.append(entry)
-                return count + len(desc) - 1, 0
-            count += ext
+                return count, 0
         descs.append([entry])
         return count, 1
 

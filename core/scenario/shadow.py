@@ -4,14 +4,30 @@ What 512 children of one huge page have in common is held once: their rmaps are 
 of them is touched alone, and a shadow page only names the entries that differ from the rest.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections import defaultdict
+from collections.abc import Container, Iterator
+from typing import NamedTuple
 
+from core.arrays import Ints
 from core.constants import SPTES_PER_PAGE
-from core.scenario import Scenario
 from core.scenario.pte_list import LISTS, PteList
 
 INDEX_BITS = 9
+
+
+class Sptes(NamedTuple):
+    """Operations that build the SPTEs of a scenario, in order. All int64, shape (n,).
+
+    `level` is that of the leaf, `access` 0 zaps the leaf that was mapped before, `sp` is the group
+    of the indirect parent, `rb` its other role bits, `direct` the direct shadow pages between.
+    """
+
+    gfn: Ints
+    level: Ints
+    access: Ints
+    sp: Ints
+    rb: Ints
+    direct: Ints
 
 
 class ShadowPage:
@@ -31,59 +47,65 @@ class ShadowPage:
 
 
 class Rmaps:
-    """The rmap heads of one level, by gfn >> 9 * (level - 1)."""
+    """The rmap heads of one level, by gfn >> 9 * (level - 1), in regions of 512 neighbours."""
 
     def __init__(self, kind: type[PteList]) -> None:
         self.kind = kind
-        self.own: dict[int, PteList] = {}  # heads that were touched alone
-        self.shared: dict[int, PteList] = {}  # what the others of 512 neighbours all hold
-        self.alone: dict[int, list[int]] = {}  # which of the 512 are in `own`
+        self.own: defaultdict[int, dict[int, PteList]] = defaultdict(dict)  # touched alone
+        self.shared: defaultdict[int, PteList] = defaultdict(kind)  # what all others hold
 
     def head(self, index: int) -> PteList:
         """The list of one gfn, from now on apart from its neighbours'."""
-        if index not in self.own:
-            rest = self.shared.get(index >> INDEX_BITS)
-            self.own[index] = rest.copy() if rest else self.kind()
-            self.alone.setdefault(index >> INDEX_BITS, []).append(index)
-        return self.own[index]
+        region = index >> INDEX_BITS
+        if index not in self.own[region]:
+            rest = self.shared.get(region)
+            self.own[region][index] = rest.copy() if rest else self.kind()
+        return self.own[region][index]
 
     def children(self, region: int, child: ShadowPage) -> Iterator[tuple[PteList, int]]:
         """Lists of the entries that `child` lacks, each with how many gfns it stands for."""
         for present in child.spt:
             self.head((region << INDEX_BITS) + present)
-        alone = self.alone.get(region, ())
-        for index in alone:
+        own = self.own.get(region, {})
+        for index, head in own.items():
             if index % SPTES_PER_PAGE not in child.spt:
-                yield self.own[index], 1
-        if len(alone) < SPTES_PER_PAGE:
-            rest = self.shared.setdefault(region, self.kind())
-            yield rest, SPTES_PER_PAGE - len(alone)
+                yield head, 1
+        if others := SPTES_PER_PAGE - len(own):
+            yield self.shared[region], others
 
-    def occupied(self, first: int, last: int) -> list[int]:
+    def occupied(self, first: int, last: int) -> Iterator[int]:
         """Indices from `first` to `last` whose list is not empty, ascending."""
-        span: Sequence[int] = range(first, last + 1)
-        if len(span) > len(self.own) + SPTES_PER_PAGE * len(self.shared):
-            regions = (range(r << INDEX_BITS, r + 1 << INDEX_BITS) for r in self.shared)
-            span = sorted(i for i in {*self.own, *chain(*regions)} if first <= i <= last)
-        return [i for i in span if self.own.get(i, self.shared.get(i >> INDEX_BITS))]
+        for region in range(first >> INDEX_BITS, (last >> INDEX_BITS) + 1):
+            own, shared = self.own.get(region, {}), self.shared.get(region)
+            every = range(region << INDEX_BITS, region + 1 << INDEX_BITS)
+            for index in every if shared else sorted(own):
+                if first <= index <= last and own.get(index, shared):
+                    yield index
 
 
 class ShadowMmu:
-    """All shadow pages and rmaps of a VM, as the scenario sets them up."""
+    """All shadow pages and rmaps of a VM, as the operations of a scenario set them up.
 
-    def __init__(self, scenario: Scenario, kernel: str) -> None:
-        self.ext = scenario.pte_list_ext
+    `misplaced` is the first operation whose slot does not allow it, as a tuple with the fields of
+    Sptes: in use already, or to be zapped without a leaf there. None that follow are carried out.
+    """
+
+    def __init__(
+        self, sptes: Sptes, kernel: str, ext: int, invalid_sps: Container[int] = ()
+    ) -> None:
+        self.ext = ext
         self.kind = LISTS[kernel]
         self.rmaps = [Rmaps(self.kind) for _ in range(4)]
         self.indirect: dict[tuple[int, int, int, int], ShadowPage] = {}
         self.direct: dict[tuple[int, int, int, int], ShadowPage] = {}
+        self.seen_from: defaultdict[tuple[ShadowPage, int], set[ShadowPage]] = defaultdict(set)
         self.pages = [0, 0, 0, 0]  # kvm->stat.pages_*, by level
         self.desc_live = 0
         self.max_mmu_rmap_size = 0
-        for row in zip(*(column.tolist() for column in scenario.sptes), strict=True):
-            self._zap(*row) if row[2] == 0 else self._map(*row)
-        for (group, *_), page in self.indirect.items():
-            page.invalid = group in scenario.invalid_sps
+        rows = zip(*(column.tolist() for column in sptes), strict=True)
+        self.misplaced = next((row for row in rows if not self._place(*row)), None)
+        for page in self.indirect.values():
+            page.invalid = page.group in invalid_sps
 
     @property
     def n_used(self) -> int:
@@ -126,32 +148,44 @@ class ShadowMmu:
         self.pages[page.level] -= 1
         return freed
 
-    def _map(self, gfn: int, level: int, access: int, group: int, rb: int, direct: int) -> None:
-        page = self._indirect(gfn, level + direct, group, rb)
-        for below in range(level + direct - 1, level - 1, -1):
-            slot = self.index(gfn, below + 1)
-            child = page.spt.get(slot)
-            if not isinstance(child, ShadowPage):
-                child = self.find_direct(gfn, below, access, rb)
-                child = child or self.make_direct(gfn, below, access, rb)
-                self.link(page, slot, child)
-            page = child
-        if self.index(gfn, level) in page.spt:
-            return  # seen through another sp already
-        page.spt[self.index(gfn, level)] = access
-        self.rmap_add(self.rmaps[level].head(gfn >> INDEX_BITS * (level - 1)), page)
-
-    def _indirect(self, gfn: int, level: int, group: int, rb: int) -> ShadowPage:
-        key = (group, rb, level, gfn >> INDEX_BITS * level)
+    def _place(self, gfn: int, level: int, access: int, group: int, rb: int, direct: int) -> bool:
+        """Map a leaf, or zap it if `access` is 0. Returns whether its slot allows that."""
+        key = (group, rb, level + direct, gfn >> INDEX_BITS * (level + direct))
         if key not in self.indirect:
-            self.indirect[key] = ShadowPage(group, level, 0, rb, self.kind())
-        return self.indirect[key]
+            self.indirect[key] = ShadowPage(group, level + direct, 0, rb, self.kind())
+        top = self.indirect[key]
+        page = self._table(top, gfn, level, access)
+        if page is None:
+            return False
+        slot, head = self.index(gfn, level), self.rmaps[level].head(gfn >> INDEX_BITS * (level - 1))
+        leaf = page.spt.get(slot)
+        if isinstance(leaf, ShadowPage) or not (leaf or access):
+            return False
+        if not access:
+            del page.spt[slot]
+            self.drop_spte(head, page)
+            self.seen_from.pop((page, slot), None)
+        elif leaf is None:
+            page.spt[slot] = access
+            self.rmap_add(head, page)
+        elif not direct or top in self.seen_from[page, slot]:
+            return False
+        if access and direct:
+            self.seen_from[page, slot].add(top)
+        return True
 
-    def _zap(self, gfn: int, level: int, _: int, group: int, rb: int, direct: int) -> None:
-        page = self._indirect(gfn, level + direct, group, rb)
-        for below in range(level + direct - 1, level - 1, -1):
-            child = page.spt[self.index(gfn, below + 1)]
-            assert isinstance(child, ShadowPage)
-            page = child
-        del page.spt[self.index(gfn, level)]
-        self.drop_spte(self.rmaps[level].own[gfn >> INDEX_BITS * (level - 1)], page)
+    def _table(self, page: ShadowPage, gfn: int, level: int, access: int) -> ShadowPage | None:
+        """The shadow page of a leaf below `page`. Mapping makes the links that are missing.
+
+        None if a link is missing, or leads to a page of another access.
+        """
+        while page.level > level:
+            slot, below = self.index(gfn, page.level), page.level - 1
+            if access and slot not in page.spt:
+                child = self.find_direct(gfn, below, access, page.rb)
+                self.link(page, slot, child or self.make_direct(gfn, below, access, page.rb))
+            found = page.spt.get(slot)
+            if not isinstance(found, ShadowPage) or access not in (0, found.access):
+                return None
+            page = found
+        return page

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.errors import InputError
+from core.patterns import KERNELS
 from sweep.pipes import ends_with_its_reader
 
 if TYPE_CHECKING:
@@ -56,14 +58,14 @@ def _golden_tables(report: "Report") -> None:
 
     from sweep.check.goldens import Verdict
 
-    console = Console()
-    engines = sorted({engine for each in report.verdicts.values() for engine in each})
+    console, verdicts = Console(markup=False, emoji=False), report.verdicts
+    families, engines = (sorted({key[i] for key in verdicts}) for i in (0, 1))
     table = Table("family", *engines, title="scenarios that agree, of those compared")
-    for family, verdicts in sorted(report.verdicts.items()):
-        table.add_row(family, *(str(verdicts.get(engine, "-")) for engine in engines))
+    for family in families:
+        table.add_row(family, *(str(verdicts.get((family, each), "-")) for each in engines))
     console.print(table)
     for engine in engines:
-        all_of = [each[engine] for each in report.verdicts.values() if engine in each]
+        all_of = [verdict for (_, each), verdict in verdicts.items() if each == engine]
         total = Verdict(sum(v.agreed for v in all_of), sum(v.differed for v in all_of))
         console.print(f"{engine}: {total} agree")
     if report.first_difference is not None:
@@ -105,8 +107,6 @@ def trace(
 
 
 def _layout(kernel: str | None) -> str | None:
-    from core.patterns import KERNELS
-
     if kernel is not None and kernel not in KERNELS:
         raise typer.BadParameter(
             f"{kernel!r}: choose {' or '.join(KERNELS)}", param_hint="--kernel"
@@ -118,7 +118,7 @@ def _trace_tables(reports: "list[TraceReport]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     table = Table(title="lock drops: recorded, and predicted from the recording alone")
     table.add_column("recording", no_wrap=True)
     for name in ("splits", "-28", "-11", "predicted", "extra", "missed", "by .json", "agrees"):
@@ -165,8 +165,6 @@ def calibrate_command(
 @ends_with_its_reader
 def main() -> None:
     """Entry point. Turns bad input into exit code 2 and one message."""
-    from core.errors import InputError
-
     try:
         app()
     except InputError as error:

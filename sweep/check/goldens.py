@@ -4,12 +4,13 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
 from core.errors import InputError
 from core.reference import Event, run_reference
-from core.scenario import Scenario, ScenarioError, parse_scenario
+from core.scenario import Scenario, parse_scenario
 from sweep.inputs import read_lines
 
 KERNELS: Final = {"6.1": "v6_1", "6.12": "v6_12"}
@@ -52,17 +53,15 @@ class Verdict:
 
 @dataclass
 class Report:
-    """What `sweep-check golden` found: verdicts by family and engine, and the first difference."""
+    """What `sweep-check golden` found: verdicts by (family, engine), and the first difference."""
 
     scenarios: int = 0
-    verdicts: dict[str, dict[str, Verdict]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(Verdict))
-    )
+    verdicts: dict[tuple[str, str], Verdict] = field(default_factory=lambda: defaultdict(Verdict))
     first_difference: dict[str, Any] | None = None
 
     def count(self, golden: Golden, engine: str, difference: dict[str, Any] | None) -> None:
         """Note one comparison."""
-        verdict = self.verdicts[golden.family][engine]
+        verdict = self.verdicts[golden.family, engine]
         if difference is None:
             verdict.agreed += 1
             return
@@ -79,10 +78,9 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Counts per family and engine, and the first difference with its neighbours."""
-        families = {
-            family: {engine: asdict(verdict) for engine, verdict in sorted(engines.items())}
-            for family, engines in sorted(self.verdicts.items())
-        }
+        families: dict[str, dict[str, Any]] = defaultdict(dict)
+        for (family, engine), verdict in sorted(self.verdicts.items()):
+            families[family][engine] = asdict(verdict)
         return {
             "scenarios": self.scenarios,
             "agrees": self.agrees,
@@ -95,7 +93,12 @@ def read_goldens(path: Path) -> Iterator[Golden]:
     """Every line of a golden file, checked. Raises InputError."""
     for number, line in read_lines(path):
         if line.strip():
-            yield _golden(path, number, line)
+            raw = decoded(path, number, line)
+            try:
+                golden = _golden(f"{path}:{number}", raw)
+            except ValueError as error:
+                raise InputError(path, number, str(error)) from error
+            yield golden
 
 
 def decoded(path: Path, number: int, text: str) -> Any:
@@ -109,30 +112,21 @@ def decoded(path: Path, number: int, text: str) -> Any:
         raise InputError(path, number, f"no JSON that can be read: {error}") from error
 
 
-def _golden(path: Path, number: int, line: str) -> Golden:
-    raw = decoded(path, number, line)
+def _golden(where: str, raw: Any) -> Golden:
     if type(raw) is not dict or set(raw) != {"scenario", "kernel", "expected"}:
-        raise InputError(path, number, "need an object of scenario, kernel and expected")
-    if raw["kernel"] not in KERNELS:
-        raise InputError(path, number, f"kernel {raw['kernel']!r}: choose {', '.join(KERNELS)}")
-    events, totals = _expected(path, number, raw["expected"])
-    try:
-        scenario = parse_scenario(raw["scenario"])
-    except ScenarioError as error:
-        raise InputError(path, number, str(error)) from error
-    return Golden(f"{path}:{number}", scenario, raw["kernel"], events, totals)
-
-
-def _expected(path: Path, number: int, raw: Any) -> tuple[list[list[int]] | None, dict[str, Any]]:
-    if type(raw) is not dict or type(raw.get("totals")) is not dict or "events" not in raw:
-        raise InputError(path, number, "expected needs events (a list or null) and totals")
-    events = raw["events"]
-    width = len(Event._fields)
+        raise ValueError("need an object of scenario, kernel and expected")
+    kernel, expected = raw["kernel"], raw["expected"]
+    if kernel not in list(KERNELS):  # it may be a list
+        raise ValueError(f"kernel {kernel!r}: choose {', '.join(KERNELS)}")
+    totals = expected.get("totals") if type(expected) is dict else None
+    if type(totals) is not dict or "events" not in expected:
+        raise ValueError("expected needs events (a list or null) and totals")
+    events, width = expected["events"], len(Event._fields)
     if events is not None and (
         type(events) is not list or any(type(e) is not list or len(e) != width for e in events)
     ):
-        raise InputError(path, number, f"expected.events must be lists of {width} numbers")
-    return events, raw["totals"]
+        raise ValueError(f"expected.events must be lists of {width} numbers")
+    return Golden(where, parse_scenario(raw["scenario"]), kernel, events, totals)
 
 
 def check_goldens(goldens: Iterable[Golden]) -> Report:
@@ -149,7 +143,7 @@ def check_goldens(goldens: Iterable[Golden]) -> Report:
         except ValueError as error:
             report.count(golden, "reference", {"error": str(error)})
             continue
-        difference = event_difference(golden.events, run.events)
+        difference = _event_difference(golden.events, run.events)
         difference = difference or _total_difference(golden.totals, run.totals)
         report.count(golden, "reference", difference)
         name = "fast" if engine == "fast" else "fast path: reference ran"
@@ -157,7 +151,7 @@ def check_goldens(goldens: Iterable[Golden]) -> Report:
     return report
 
 
-def event_difference(
+def _event_difference(
     expected: list[list[int]] | None, got: list[Event] | None
 ) -> dict[str, Any] | None:
     """The first event that differs, with its neighbours, or None."""
@@ -165,22 +159,17 @@ def event_difference(
         both = expected is None and got is None
         return None if both else {"event": None, "expected": expected, "got": got}
     listed = [list(event) for event in got]
-    if expected == listed:
+    pairs = enumerate(zip_longest(expected, listed))
+    at = next((i for i, (wanted, found) in pairs if wanted != found), None)
+    if at is None:
         return None
-    pairs = enumerate(zip(expected, listed, strict=False))
-    at = next((i for i, (a, b) in pairs if a != b), min(len(expected), len(listed)))
     near = slice(max(0, at - NEIGHBOURS), at + NEIGHBOURS + 1)
-    return {
-        "event": at,
-        "fields": list(Event._fields),
-        "expected": expected[near],
-        "got": listed[near],
-    }
+    names = list(Event._fields)
+    return {"event": at, "fields": names, "expected": expected[near], "got": listed[near]}
 
 
 def _total_difference(expected: Mapping[str, Any], got: Mapping[str, Any]) -> dict[str, Any] | None:
-    names = [*expected, *(name for name in got if name not in expected)]
-    for name in names:
+    for name in (*expected, *got):
         if expected.get(name) != got.get(name):
             return {"total": name, "expected": expected.get(name), "got": got.get(name)}
     return None

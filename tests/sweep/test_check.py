@@ -95,11 +95,22 @@ def test_a_wrong_total_is_charged_to_both_engines(few, tmp_path):
     assert sum(differed) == 2
 
 
+def test_names_with_brackets_are_shown_as_they_are(few, tmp_path):
+    def wrong(row):
+        row["scenario"]["id"] = "[/b]:smile:"
+        row["expected"]["totals"]["desc_used"] += 1
+
+    assert '"[/b]:smile:"' in check("golden", altered(few, tmp_path, 0, wrong), code=1)[0]
+    (recording := tmp_path / "[b].trace.gz").write_bytes((TRACES / "6.12-hs.trace.gz").read_bytes())
+    assert "[b].trace.gz" in check("trace", recording)[0]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda row: row["scenario"].update(colour=1), "colour = 1: unknown field"),
         (lambda row: row.update(kernel="5.4"), "kernel '5.4': choose 6.1, 6.12"),
+        (lambda row: row.update(kernel=[6]), "kernel [6]: choose 6.1, 6.12"),
         (lambda row: row.update(more=1), "need an object of scenario, kernel and expected"),
         (lambda row: row["expected"].pop("totals"), "expected needs events"),
         (lambda row: row["expected"].update(events=[[1, 2]]), "must be lists of 11 numbers"),
