@@ -8,10 +8,12 @@ from typing import Final
 
 from core import constants as k
 from core.errors import InputError
-from core.recording.trace import Attempt, Trace
+from core.recording.trace import EBUSY, Attempt, Trace
 
 SHADOW_ONLY: Final = (k.EAGAIN, k.ENOSPC)
-BUSY: Final = -16
+
+Place = tuple[int, int]
+"""Level and gfn of a huge page."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ def _shadow_rounds(attempts: Sequence[Attempt]) -> tuple[list[list[Attempt]], in
     """
     rounds: list[list[Attempt]] = []
     tdp = 0
-    split: set[tuple[int, int]] = set()
-    tried: set[tuple[int, int]] = set()
+    split: set[Place] = set()
+    tried: set[Place] = set()
     for stretch in stretches(attempts):
         pages = Counter((a.level, a.gfn) for a in stretch if a.errno == 0)
         if not _is_shadow(stretch, pages, tried, cold=not rounds):
@@ -97,12 +99,9 @@ def _place(attempt: Attempt) -> tuple[int, int]:
 
 
 def _is_shadow(
-    stretch: Sequence[Attempt],
-    pages: Counter[tuple[int, int]],
-    tried: set[tuple[int, int]],
-    cold: bool,
+    stretch: Sequence[Attempt], pages: Counter[Place], tried: set[Place], cold: bool
 ) -> bool:
-    if any(a.errno == BUSY for a in stretch):
+    if any(a.errno == EBUSY for a in stretch):
         return False
     found = any(a.page is not None and not a.page.new for a in stretch)
     if found or any(a.errno in SHADOW_ONLY for a in stretch) or max(pages.values(), default=0) > 1:

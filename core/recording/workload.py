@@ -113,33 +113,22 @@ def scenario_of(
 
 def _notes(recording: Recording, aliases: Aliases, alike: int, odd: Sequence[int]) -> list[str]:
     """What the events cannot tell, or only by a guess."""
-    attempts, lost, rounds = recording.attempts, recording.lost, len(recording.rounds)
-    where = ", ".join(map(str, lost[:5]))
-    stuck = sum(splits[-1][0] == UNKNOWN for splits in aliases.values())
-    cases = (
-        (lost, f"events were lost (line {where}): what follows is not compared"),
-        (recording.tdp, f"{recording.tdp} splits are the TDP MMU's, left out"),
-        (
-            attempts[0].errno == 0,
-            "the first attempt is no lock drop: starts mid-walk, or the caches were warm",
-        ),
-        (
-            not any(a.page for a in attempts),
-            "no kvm_mmu_get_page events: roles are guessed from permission bits of the SPTEs",
-        ),
-        (rounds > 1, f"{rounds} rounds: the first is the workload"),
-        (alike, f"{alike} pages have roles that the event prints alike: found pages are guessed"),
-        (
-            stuck,
-            f"{stuck} huge pages were left unsplit: how many aliases they have is not recorded",
-        ),
-        (
-            odd,
-            f"{len(odd)} 2M pages, the first at gfn {min(odd, default=0):x}, do not end with what "
-            "their 1G page left there: their aliases are guessed",
-        ),
-    )
-    return [text for applies, text in cases if applies]
+    attempts, rounds = recording.attempts, len(recording.rounds)
+    lost = ", ".join(map(str, recording.lost[:5]))
+    warm, no_pages = attempts[0].errno == 0, not any(a.page for a in attempts)
+    left = sum(splits[-1][0] == UNKNOWN for splits in aliases.values())
+    cases = {
+        f"events were lost (line {lost}): what follows is not compared": lost,
+        f"{recording.tdp} splits are the TDP MMU's, left out": recording.tdp,
+        "the first attempt is no lock drop: starts mid-walk, or the caches were warm": warm,
+        "no kvm_mmu_get_page events: roles are guessed from permission bits of the SPTEs": no_pages,
+        f"{rounds} rounds: the first is the workload": rounds > 1,
+        f"{alike} pages have roles that the event prints alike: found pages are guessed": alike,
+        f"{left} huge pages were left unsplit: how many aliases they have is not recorded": left,
+        f"{len(odd)} 2M pages, the first at gfn {min(odd, default=0):x}, do not end with what "
+        "their 1G page left there: their aliases are guessed": odd,
+    }
+    return [text for text, applies in cases.items() if applies]
 
 
 def _aliases(name: str, attempts: Iterable[Attempt]) -> tuple[Aliases, int]:
