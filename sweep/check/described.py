@@ -28,10 +28,13 @@ class Description:
             self.release = raw["kernel"]
             self.kernel = _layout(self.release)
             self.scenario = parse_scenario(_scenario(raw))
-            self.recorded: Mapping[str, Any] = raw["recorded"]
+            recorded = raw["recorded"]
+            self.marked = recorded["eagain_no_topup_needed"]
+            said = ("splits", "ok"), ("eagain", "eagain"), ("enospc", "enospc")
+            self.said = {name: recorded[key] for name, key in said}
         except ScenarioError as error:
             raise InputError(path, 0, str(error)) from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             rule = "need kernel, memslot, constants, options, maps and recorded"
             raise InputError(path, 0, f"{rule}; {type(error).__name__}: {error}") from error
 
@@ -43,13 +46,13 @@ class Description:
         events = run_reference(self.scenario, self.kernel, UNLIMITED).events
         assert events is not None
         extra, difference = _aligned(attempts, events)
-        recorded = self.recorded
-        said = {"splits": recorded["ok"]} | {name: recorded[name] for name in ("eagain", "enospc")}
-        if difference is None and any(counts[name] != number for name, number in said.items()):
-            difference = {"what": "the .json counts other events than the trace has", "json": said}
-        marked = recorded["eagain_no_topup_needed"]
-        if difference is None and len(extra) != marked and len(attempts) == counts["attempts"]:
-            what = f"{len(extra)} lock drops not predicted; {marked} needed no top-up by the .json"
+        if difference is None and any(counts[name] != n for name, n in self.said.items()):
+            what = "the .json counts other events than the trace has"
+            difference = {"what": what, "json": self.said}
+        whole = len(attempts) == counts["attempts"]
+        if difference is None and len(extra) != self.marked and whole:
+            what = f"{len(extra)} lock drops not predicted"
+            what += f"; {self.marked} needed no top-up by the .json"
             difference = {"what": what, "lines": extra[:20]}
         return {"predicted": len(events), "extra": extra, "first_difference": difference}
 
