@@ -96,7 +96,9 @@ def _problem(key: str, node: yaml.Node) -> str | None:
         check_key(key)
         if not isinstance(node, yaml.ScalarNode):
             raise RefusedError(f"{key}: takes one value. Sweep it with {key}=A,B or in `grid`.")
-        value = node.value if node.style else yaml.load(node.value, _LOADER)
+        if key not in BY_KEY:
+            raise RefusedError(f"{key}: takes no value, only one for each of its parameters.")
+        value = node.value if node.style else _LOADER("").construct_document(node)
         if value is None or value == "???":
             raise RefusedError(f"{key} has no value. Give it one, or take the line out.")
         if isinstance(value, str) and "${" in value:
