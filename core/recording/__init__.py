@@ -18,15 +18,13 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class Recording:
-    """The shadow MMU's attempts of one VM, and what else is in the file."""
+    """The shadow MMU's attempts of one VM in each walk over the memslot, of which there is one at
+    least; how many others were the TDP MMU's; and the lines that say events are missing."""
 
     name: str
     rounds: list[list[Attempt]]
-    """The attempts of each walk over the memslot; the first has at least one."""
     tdp: int
-    """How many attempts were the TDP MMU's."""
     lost: list[int]
-    """Lines that say events are missing."""
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -89,13 +87,9 @@ def _shadow_rounds(attempts: Sequence[Attempt]) -> tuple[list[list[Attempt]], in
 
 def stretches(attempts: Sequence[Attempt]) -> Iterable[Sequence[Attempt]]:
     """Parts that one call could have made: 1G pages and then 2M pages, each ascending."""
-    pairs = enumerate(pairwise(attempts), 1)
-    starts = [at for at, (before, this) in pairs if _place(this) < _place(before)]
+    places = ((-attempt.level, attempt.gfn) for attempt in attempts)
+    starts = [at for at, (before, this) in enumerate(pairwise(places), 1) if this < before]
     return (attempts[start:end] for start, end in pairwise((0, *starts, len(attempts))))
-
-
-def _place(attempt: Attempt) -> tuple[int, int]:
-    return -attempt.level, attempt.gfn
 
 
 def _is_shadow(
@@ -103,7 +97,7 @@ def _is_shadow(
 ) -> bool:
     if any(a.errno == EBUSY for a in stretch):
         return False
-    found = any(a.page is not None and not a.page.new for a in stretch)
-    if found or any(a.errno in SHADOW_ONLY for a in stretch) or max(pages.values(), default=0) > 1:
+    shown = any(a.new is False or a.errno in SHADOW_ONLY for a in stretch)
+    if shown or max(pages.values(), default=0) > 1:
         return True
     return not cold and len(pages) <= k.OBJECTS_PER_MEMORY_CACHE and not tried >= pages.keys()

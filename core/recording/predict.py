@@ -54,7 +54,7 @@ def predict(recording: Recording, scenario: Scenario, kernel: str) -> Prediction
     extra, missed, refills = _replay(seen, rebuilt, scenario, *levels)
     splits = [a for a in seen if a.errno == 0]
     difference = _structure(splits, rebuilt)
-    short = [a for a in extra if any(cache.nobjs < cache.min for cache in a.topups)]
+    short = [a for a in extra if a.found_short]
     for what, which in (("no lock drop was recorded", missed), ("a cache was short", short)):
         if which and difference is None:
             difference = {"line": which[0].line, "what": what, "number": len(which)}
@@ -83,7 +83,7 @@ def _structure(splits: Sequence[Attempt], rebuilt: Splits) -> dict[str, Any] | N
         return {"line": splits[len(rebuilt.desc)].line, "what": text}
     for i, split in enumerate(splits):
         made = bool(rebuilt.created[i])
-        if split.level != rebuilt.level[i] or (split.page and split.page.new and not made):
+        if split.level != rebuilt.level[i] or (split.new and not made):
             text = f"split {i}: rebuilt level {rebuilt.level[i]}, new page {made}"
             return {"line": split.line, "what": text}
     return None
@@ -104,7 +104,7 @@ def _refills(
         descs, pages = descs + desc, pages + page
         if attempt.errno != k.EAGAIN and (split := next(taken, None)):
             desc, made = split
-            descs, pages = descs - desc, pages - (attempt.page.new if attempt.page else made)
+            descs, pages = descs - desc, pages - (made if attempt.new is None else attempt.new)
 
 
 def _start_levels(seen: Sequence[Attempt], rebuilt: Splits, scenario: Scenario) -> tuple[int, int]:

@@ -69,6 +69,16 @@ class Attempt(NamedTuple):
     page: Page | None
     topups: tuple[Cached, ...]
 
+    @property
+    def new(self) -> bool | None:
+        """Whether the shadow page of a split was new; None if that is not recorded."""
+        return self.page.new if self.page else None
+
+    @property
+    def found_short(self) -> bool:
+        """Whether a top-up was seen to find less than a cache needs."""
+        return any(cache.nobjs < cache.min for cache in self.topups)
+
 
 class Trace(NamedTuple):
     """All attempts of a recording in order, and the lines that say events are missing."""
@@ -104,13 +114,11 @@ class _Parser:
         elif _tells_loss(text[:MAX_EVENT]):
             self.trace.lost.append(line)
         elif header := _HEADER.match(text):
-            self.header(header[0].rstrip("0123456789"), text)
-
-    def header(self, kind: str, text: str) -> None:
-        if kind in self.headers:
-            rule = "two recordings in one file, maybe of two kernels; give them one by one"
-            raise self.refusal(f"a second header {text[:60]!r}: {rule}")
-        self.headers.add(kind)
+            kind = header[0].rstrip("0123456789")
+            if kind in self.headers:
+                rule = "two recordings in one file, maybe of two kernels; give them one by one"
+                raise self.refusal(f"a second header {text[:60]!r}: {rule}")
+            self.headers.add(kind)
 
     def prefix(self, text: str, at: int) -> tuple[str, float]:
         """(task, time) of an event whose name starts at `at`. A thread group counts as one task."""
@@ -150,8 +158,9 @@ class _Parser:
         if page is not None and (page.gfn, page.level, errno) != (gfn, level - 1, 0):
             page = None
         topups = tuple(self.topups.pop(task, ()))
-        seen = Attempt(self.line, time, task, gfn, spte, level, errno, page, topups)
-        self.trace.attempts.append(seen)
+        self.trace.attempts.append(
+            Attempt(self.line, time, task, gfn, spte, level, errno, page, topups)
+        )
 
 
 def _tells_loss(text: str) -> bool:
@@ -169,6 +178,5 @@ def parse_trace(lines: Iterable[tuple[int, str]], name: str) -> Trace:
     for number, text in lines:
         parser.feed(number, text)
     if not parser.trace.attempts:
-        rule = f"no {_SPLIT[:-1]} event: record kvmmmu:kvm_mmu_split_huge_page"
-        raise InputError(name, 0, rule)
+        raise InputError(name, 0, f"no {_SPLIT[:-1]} event: record kvmmmu:{_SPLIT[:-1]}")
     return parser.trace

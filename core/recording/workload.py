@@ -145,10 +145,10 @@ def _aliases(name: str, attempts: Iterable[Attempt]) -> tuple[Aliases, int]:
         role, made = UNKNOWN, False
         if each.errno == 0:
             text, access = _role_text(each)
-            made = each.page is None or each.page.new
+            made = each.new is not False
             # Two new pages of one gfn and role differ in bits that the event does not print.
             where = (each.level, each.gfn, text)
-            variants[where] += each.page is not None and each.page.new
+            variants[where] += each.new is True
             kind = (text, max(1, variants[where]))
             role = access, numbers.setdefault(kind, len(numbers))
             if len(numbers) > 32:
@@ -211,7 +211,7 @@ def _limit(attempts: Sequence[Attempt], mappings: Iterable[Mapping[str, int]]) -
     before = list(takewhile(lambda a: a.errno != k.ENOSPC, attempts))
     if len(before) == len(attempts):
         return UNLIMITED
-    made = sum(a.errno == 0 and (a.page is None or a.page.new) for a in before)
+    made = sum(a.errno == 0 and a.new is not False for a in before)
     return shadow_pages(mappings) + made + k.MIN_FREE_MMU_PAGES
 
 

@@ -112,12 +112,12 @@ def _aligned(
         predicted = event and (event.gfn, event.level, event.result)
         if seen.errno == k.EAGAIN and predicted != (seen.gfn, seen.level, k.EAGAIN):
             extra.append(seen.line)
-            if any(cache.nobjs < cache.min for cache in seen.topups):
+            if seen.found_short:
                 return extra, _differs(seen, event, "a cache was short")
             continue
         if predicted != (seen.gfn, seen.level, seen.errno):
             return extra, _differs(seen, event, "gfn, level or errno")
-        if event and seen.page is not None and seen.page.new != bool(event.created):
+        if event and seen.new not in (None, bool(event.created)):
             return extra, _differs(seen, event, "new or existing shadow page")
         at += 1
     if at < len(events):
@@ -126,10 +126,9 @@ def _aligned(
 
 
 def _differs(seen: Attempt, event: Event | None, what: str) -> dict[str, Any]:
-    new = seen.page.new if seen.page else None
     return {
         "line": seen.line,
         "what": what,
-        "recorded": {"gfn": seen.gfn, "level": seen.level, "errno": seen.errno, "new": new},
+        "recorded": {"gfn": seen.gfn, "level": seen.level, "errno": seen.errno, "new": seen.new},
         "predicted": event._asdict() if event else None,
     }

@@ -51,7 +51,7 @@ def trace_files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def check_trace(path: Path, kernel: str | None = None, tasks: Collection[str] = ()) -> TraceReport:
+def check_trace(path: Path, kernel: str | None, tasks: Collection[str]) -> TraceReport:
     """Predict a recording from itself, and from the .json beside it if there is one."""
     recording, described, layouts = _read(path, kernel, tasks)
     layout, alone, notes = _explained(recording, layouts)
