@@ -26,7 +26,11 @@ class Description:
         raw = decoded(path, 1, "\n".join(line for _, line in read_lines(path)))
         try:
             self.release = raw["kernel"]
-            self.kernel = _layout(self.release)
+            version = re.match(r"(\d{1,3})\.(\d{1,3})", self.release)
+            if version is None:
+                raise ValueError("kernel must start with its version, such as 6.12")
+            # Descriptor lists got their present form in 6.4.
+            self.kernel = "v6_1" if tuple(map(int, version.groups())) < (6, 4) else "v6_12"
             self.scenario = parse_scenario(_scenario(raw))
             recorded = raw["recorded"]
             self.marked = recorded["eagain_no_topup_needed"]
@@ -55,14 +59,6 @@ class Description:
             what += f"; {self.marked} needed no top-up by the .json"
             difference = {"what": what, "lines": extra[:20]}
         return {"predicted": len(events), "extra": extra, "first_difference": difference}
-
-
-def _layout(release: str) -> str:
-    """Descriptor lists got their present form in 6.4."""
-    version = re.match(r"(\d{1,3})\.(\d{1,3})", release)
-    if version is None:
-        raise ValueError("kernel must start with its version, such as 6.12")
-    return "v6_1" if tuple(map(int, version.groups())) < (6, 4) else "v6_12"
 
 
 def _scenario(raw: Mapping[str, Any]) -> dict[str, Any]:
