@@ -63,19 +63,18 @@ class Description:
 
 def _scenario(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The scenario that the recorded workload is."""
-    constants = raw["constants"]
-    mappings = list(_mappings(raw))
-    limit = raw["options"]["set_nr_mmu_pages"]
+    constants, mappings = raw["constants"], list(_mappings(raw))
+    limit, used = raw["options"]["set_nr_mmu_pages"], shadow_pages(mappings)
     room = limit - k.MIN_FREE_MMU_PAGES if limit else UNLIMITED  # nested tables hold 5 pages
-    slot = {"base_gfn": int(raw["memslot"]["base_gfn"], 16), "npages": raw["memslot"]["npages"]}
+    name, slot = raw["name"], raw["memslot"]
     return {
-        "id": raw["name"],
-        "memslot": slot,
+        "id": name,
+        "memslot": {"base_gfn": int(slot["base_gfn"], 16), "npages": slot["npages"]},
         "desc_capacity": constants["split_desc_cache_capacity"],
         "desc_min": constants["SPLIT_DESC_CACHE_MIN_NR_OBJECTS"],
         "object_capacity": constants["KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE"],
         "pte_list_ext": constants["PTE_LIST_EXT"],
-        "n_max_mmu_pages": shadow_pages(mappings) + room,
+        "n_max_mmu_pages": used + room,
         "mappings": mappings,
     }
 
