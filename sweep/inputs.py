@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from core.errors import InputError
 from core.patterns import KERNELS
@@ -30,35 +30,30 @@ def read_lines(path: Path, recorded: bool = False) -> Iterator[tuple[int, str]]:
     that is cut shows itself. Raises InputError if the file cannot be read, is truncated, is not
     UTF-8, has a line that is too long or more than MAX_TEXT bytes.
     """
-    number, longest = 0, MAX_RECORDED_LINE if recorded else MAX_LINE
+    number, left, longest = 0, MAX_TEXT, MAX_RECORDED_LINE if recorded else MAX_LINE
     try:
         with path.open("rb") as plain:
             zipped = plain.read(2) == GZIP_MAGIC
             plain.seek(0)
-            source: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=plain) if zipped else plain
-            left = MAX_TEXT
+            source = gzip.GzipFile(fileobj=plain) if zipped else plain
             while raw := source.readline(longest + 1):
                 number += 1
                 left -= len(raw)
-                yield number, _decoded(path, number, raw, longest, left)
+                if len(raw) > longest:
+                    rule = f"over {longest} bytes: no such line is that long"
+                    raise InputError(path, number, rule)
+                if left < 0:
+                    raise InputError(path, number, f"over {MAX_TEXT} bytes of text: split the file")
+                yield number, raw.decode().rstrip("\r\n")
                 if recorded and not raw.endswith(b"\n") and not WHOLE_EVENT.search(raw):
                     rule = "the last line has no end: the file is truncated"
                     raise InputError(path, number, rule)
+    except UnicodeDecodeError as error:
+        raise InputError(path, number, f"byte {error.start} is not UTF-8: need text") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(path, number + 1, f"broken gzip ({error}): the file is damaged") from error
     except OSError as error:
         raise InputError(path, 0, f"{error.strerror or error}: need a readable file") from error
-
-
-def _decoded(path: Path, number: int, raw: bytes, longest: int, left: int) -> str:
-    if len(raw) > longest:
-        raise InputError(path, number, f"over {longest} bytes: no such line is that long")
-    if left < 0:
-        raise InputError(path, number, f"over {MAX_TEXT} bytes of text: split the file")
-    try:
-        return raw.decode().rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise InputError(path, number, f"byte {error.start} is not UTF-8: need text") from error
 
 
 def read_workload(path: Path) -> str:

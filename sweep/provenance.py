@@ -9,29 +9,24 @@ from pathlib import Path
 
 import core
 
-_ROOT = Path(core.__file__).parent.parent
+_CORE = Path(core.__file__).parent
 _PACKAGES = ("numpy", "numba", "pyarrow", "polars", "ray", "hydra-core")
 
 
 @cache
 def versions() -> dict[str, str]:
     """Python, packages and a digest of the model's source: what the rows could depend on."""
-    return {"python": platform.python_version(), "core": _digest()} | {
-        name: _version(name) for name in _PACKAGES
-    }
+    digest = hashlib.sha256()
+    for source in sorted(_CORE.rglob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    found = {"python": platform.python_version(), "core": digest.hexdigest()[:12]}
+    return found | {name: _version(name) for name in _PACKAGES}
 
 
 @cache
 def provenance() -> dict[str, str]:
     """`versions()`, our own version, and the git commit if this is a checkout."""
-    return versions() | {"splitsweep": _version("splitsweep"), "commit": _commit()}
-
-
-def _digest() -> str:
-    digest = hashlib.sha256()
-    for source in sorted(Path(core.__file__).parent.rglob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    return digest.hexdigest()[:12]
+    return versions() | {"splitsweep": _version("splitsweep"), "commit": _commit(_CORE.parent)}
 
 
 def _version(package: str) -> str:
@@ -41,12 +36,11 @@ def _version(package: str) -> str:
         return ""
 
 
-def _commit() -> str:
-    if not (_ROOT / ".git").exists():
+def _commit(root: Path) -> str:
+    if not (root / ".git").exists():
         return ""
-    command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except OSError:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
         return ""
-    return done.stdout.strip()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -38,10 +39,9 @@ def refuse_wrong_files(config: DictConfig) -> None:
 
     A value that is left blank, or is `???`, would otherwise be the default without a word.
     """
+    folders, choices = folders_of(config), config.hydra.runtime.choices
     for group in GROUPS:
-        option = str(config.hydra.runtime.choices.get(group))
-        found = problems(folders_of(config), group, option)
-        if found:
+        if found := problems(folders, group, str(choices.get(group))):
             raise RefusedError("\n".join(found))
 
 
@@ -55,18 +55,13 @@ def problems(folders: Sequence[Path], group: str, option: str) -> list[str]:
     for each in options:  # grows while it is read
         path = file_of(folders, group, each)
         text = path.read_text(errors="replace") if path else ""
-        root = _root(text)
-        options += [name for name in _defaults(root) if name not in options]
-        told = ((line, _problem(key, node)) for line, key, node in _set(root, _place(text, group)))
-        found += [f"{path}:{line}: {problem}" for line, problem in told if problem]
+        with suppress(yaml.YAMLError):
+            root = yaml.compose(text, Loader=_LOADER)
+            options += [name for name in _defaults(root) if name not in options]
+            for line, key, node in _set(root, _place(text, group)):
+                if problem := _problem(key, node):
+                    found.append(f"{path}:{line}: {problem}")
     return found
-
-
-def _root(text: str) -> yaml.Node | None:
-    try:
-        return yaml.compose(text, Loader=_LOADER)
-    except yaml.YAMLError:
-        return None
 
 
 def _place(text: str, group: str) -> str:
@@ -101,7 +96,9 @@ def _problem(key: str, node: yaml.Node) -> str | None:
         check_key(key)
         if not isinstance(node, yaml.ScalarNode):
             raise RefusedError(f"{key}: takes one value. Sweep it with {key}=A,B or in `grid`.")
-        value = node.value if node.style else yaml.load(node.value, _LOADER)
+        if key not in BY_KEY:
+            raise RefusedError(f"{key}: takes no value, only one for each of its parameters.")
+        value = node.value if node.style else _LOADER("").construct_document(node)
         if value is None or value == "???":
             raise RefusedError(f"{key} has no value. Give it one, or take the line out.")
         if isinstance(value, str) and "${" in value:

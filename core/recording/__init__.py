@@ -1,38 +1,35 @@
-"""Which of the recorded attempts are those of one VM's shadow MMU. The rest is said in `notes`."""
+"""Which of the recorded attempts are those of one VM's shadow MMU."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Final
 
 from core import constants as k
 from core.errors import InputError
-from core.recording.trace import Attempt, Trace
+from core.recording.trace import EBUSY, Attempt, Trace
 
 SHADOW_ONLY: Final = (k.EAGAIN, k.ENOSPC)
-BUSY: Final = -16
+
+Place = tuple[int, int]
+"""Level and gfn of a huge page."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Recording:
-    """The shadow MMU's attempts of one VM, and how many others there were."""
+    """The shadow MMU's attempts of one VM in each walk over the memslot, of which there is one at
+    least; how many others were the TDP MMU's; and the lines that say events are missing."""
 
     name: str
-    attempts: list[Attempt]
-    rounds: list[int]  # for each attempt the number of its walk over the memslot, from 0
-    tdp: int = 0
-    notes: list[str] = field(default_factory=list)
+    rounds: list[list[Attempt]]
+    tdp: int
+    lost: list[int]
 
-    def first_round(self) -> list[Attempt]:
-        """The attempts of the first walk over the memslot."""
-        return [a for a, r in zip(self.attempts, self.rounds, strict=True) if r == 0]
-
-    def capacities(self) -> tuple[int, int, int]:
-        """(desc_capacity, desc_min, object_capacity), as top-up kprobes saw them or the default."""
-        seen = {cache for each in self.attempts for cache in each.topups}
-        desc = next(((c.capacity, c.min) for c in seen if c.min > 1), None)
-        other = next((c.capacity for c in seen if c.min == 1), k.OBJECTS_PER_MEMORY_CACHE)
-        return (*(desc or (k.SPLIT_DESC_CACHE_CAPACITY, k.SPLIT_DESC_CACHE_MIN)), other)
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Those of all rounds."""
+        return list(chain.from_iterable(self.rounds))
 
 
 def shadow_recording(trace: Trace, tasks: Collection[str] = ()) -> Recording:
@@ -46,38 +43,22 @@ def shadow_recording(trace: Trace, tasks: Collection[str] = ()) -> Recording:
         by_task[each.task].append(each)
     splitters = list(by_task)
     if len(by_task) > 1:
-        splitters = [t for t, own in by_task.items() if _classified("", own).attempts]
+        splitters = [task for task, own in by_task.items() if _shadow_rounds(own)[0]]
     chosen = set(tasks or splitters)
     if not chosen <= by_task.keys() or (not tasks and len(splitters) > 1):
         busiest = sorted(by_task, key=lambda t: -len(by_task[t]))[:20]
         found = ", ".join(f"{name} ({len(by_task[name])})" for name in busiest)
         rule = f"choose those of one VM; attempts were made by {found}"
         raise InputError(trace.name, 0, f"{len(by_task)} tasks: {rule}")
-    recording = _classified(trace.name, [a for a in trace.attempts if a.task in chosen])
-    if not recording.attempts:
+    rounds, tdp = _shadow_rounds([a for a in trace.attempts if a.task in chosen])
+    if not rounds:
         rule = "all splits are the TDP MMU's; only nested (shadow) splits use these caches"
         raise InputError(trace.name, trace.attempts[0].line, rule)
-    _note_losses(trace, recording)
-    return recording
+    return Recording(trace.name, rounds, tdp, trace.lost)
 
 
-def _note_losses(trace: Trace, recording: Recording) -> None:
-    first = recording.attempts[0]
-    if trace.lost:
-        where = ", ".join(map(str, trace.lost[:5]))
-        recording.notes.append(f"events were lost (line {where}): what follows is not compared")
-    if recording.tdp:
-        recording.notes.append(f"{recording.tdp} splits are the TDP MMU's, left out")
-    if first.errno == 0:
-        text = "the first attempt is no lock drop: starts mid-walk, or the caches were warm"
-        recording.notes.append(text)
-    if not any(a.page for a in recording.attempts):
-        text = "no kvm_mmu_get_page events: roles are guessed from permission bits of the SPTEs"
-        recording.notes.append(text)
-
-
-def _classified(name: str, attempts: Sequence[Attempt]) -> Recording:
-    """Tell shadow walks from the TDP MMU's, which emits the same event.
+def _shadow_rounds(attempts: Sequence[Attempt]) -> tuple[list[list[Attempt]], int]:
+    """The shadow MMU's walks, and the number of attempts of the TDP MMU, whose event is the same.
 
     One call of the shadow MMU visits 1G and then 2M pages, each in ascending order. A stretch is
     the shadow MMU's if only it could have made it: EAGAIN, ENOSPC, a page that is found or that is
@@ -85,49 +66,38 @@ def _classified(name: str, attempts: Sequence[Attempt]) -> Recording:
     EAGAIN, or if caches must be cold, or if the shadow MMU had split all its pages before, or had
     found no room to (ENOSPC).
     """
-    recording = Recording(name, [], [])
-    split: set[tuple[int, int]] = set()
-    tried: set[tuple[int, int]] = set()
-    walk = 0
+    rounds: list[list[Attempt]] = []
+    tdp = 0
+    split: set[Place] = set()
+    tried: set[Place] = set()
     for stretch in stretches(attempts):
         pages = Counter((a.level, a.gfn) for a in stretch if a.errno == 0)
-        if not _is_shadow(stretch, pages, tried, cold=not recording.attempts):
-            recording.tdp += len(stretch)
+        if not _is_shadow(stretch, pages, tried, cold=not rounds):
+            tdp += len(stretch)
             continue
-        if recording.attempts and not split.isdisjoint(pages):
-            walk += 1
+        if not rounds or not split.isdisjoint(pages):
+            rounds.append([])
             split.clear()
             tried.clear()
+        rounds[-1] += stretch
         split.update(pages)
         tried.update((a.level, a.gfn) for a in stretch if a.errno in (0, k.ENOSPC))
-        recording.attempts += stretch
-        recording.rounds += [walk] * len(stretch)
-    return recording
+    return rounds, tdp
 
 
 def stretches(attempts: Sequence[Attempt]) -> Iterable[Sequence[Attempt]]:
     """Parts that one call could have made: 1G pages and then 2M pages, each ascending."""
-    start = 0
-    for at in range(1, len(attempts) + 1):
-        if at == len(attempts) or _before(attempts[at], attempts[at - 1]):
-            yield attempts[start:at]
-            start = at
-
-
-def _before(one: Attempt, other: Attempt) -> bool:
-    return (-one.level, one.gfn) < (-other.level, other.gfn)
+    places = ((-attempt.level, attempt.gfn) for attempt in attempts)
+    starts = [at for at, (before, this) in enumerate(pairwise(places), 1) if this < before]
+    return (attempts[start:end] for start, end in pairwise((0, *starts, len(attempts))))
 
 
 def _is_shadow(
-    stretch: Sequence[Attempt],
-    pages: Counter[tuple[int, int]],
-    tried: set[tuple[int, int]],
-    cold: bool,
+    stretch: Sequence[Attempt], pages: Counter[Place], tried: set[Place], cold: bool
 ) -> bool:
-    if any(a.errno == BUSY for a in stretch):
+    if any(a.errno == EBUSY for a in stretch):
         return False
-    found = any(a.page is not None and not a.page.new for a in stretch)
-    if found or any(a.errno in SHADOW_ONLY for a in stretch) or max(pages.values(), default=0) > 1:
+    shown = any(a.new is False or a.errno in SHADOW_ONLY for a in stretch)
+    if shown or max(pages.values(), default=0) > 1:
         return True
-    seen = sum(page in tried for page in pages)
-    return not cold and len(pages) <= k.OBJECTS_PER_MEMORY_CACHE and seen < len(pages)
+    return not cold and len(pages) <= k.OBJECTS_PER_MEMORY_CACHE and not tried >= pages.keys()

@@ -5,8 +5,7 @@ since the event before is what the attempt took. Medians, because interrupts are
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from core.arrays import Floats, Ints
 from core.errors import InputError
 from core.parameters import BY_NAME
 from core.recording import Recording
+from core.recording.predict import Prediction
 from core.recording.trace import Attempt
 from core.scenario.walk import Splits
 
@@ -40,44 +40,58 @@ class Measured:
 class Calibration:
     """Measured costs by the name of their parameter, and holds of mmu_lock in ns: p50, p99, max."""
 
-    costs: dict[str, Measured]
     holds: tuple[float, float, float] | None
-    left_out: dict[str, str]
+    costs: dict[str, Measured] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def keep(self, name: str, samples: Floats, how: str, enough: int = ENOUGH) -> None:
         """Take the median of `samples` as the cost `name`, or say why it is left out."""
         if len(samples) < enough:
             self.left_out[name] = f"{len(samples)} samples, {enough} are needed"
-        elif np.median(samples) <= 0:
+        elif (median := float(np.median(samples))) <= 0:
             self.left_out[name] = "its median is not above 0"
         else:
-            self.costs[name] = Measured(float(np.median(samples)), len(samples), how)
+            self.costs[name] = Measured(median, len(samples), how)
 
 
-def calibrate(
-    recording: Recording, rebuilt: Splits, refills: Sequence[tuple[int, int]]
-) -> Calibration:
+def calibrate(recording: Recording, prediction: Prediction) -> Calibration:
     """Costs that the first walk of a recording shows. Raises InputError if it shows too little.
 
-    `rebuilt` is the workload rebuilt from it: what each split took. `refills` are the
-    (descriptors, pages) that each lock drop allocated.
+    `prediction` has what each split took, and what each lock drop allocated.
     """
-    seen = recording.first_round()
-    samples, drops = _samples(seen, rebuilt)
-    split = samples["split_ns"]
-    if len(split) < ENOUGH or np.median(split) <= 0:
+    seen = recording.rounds[0]
+    samples, drops = _samples(seen, prediction.rebuilt)
+    found = Calibration(_holds(seen))
+    found.keep("split_ns", samples["split_ns"], "new shadow page, no descriptor; flush included")
+    if not found.costs:
+        number = len(samples["split_ns"])
         rule = f"need at least {ENOUGH} splits with a new page and no descriptor, one after another"
-        raise InputError(recording.name, 0, f"{len(split)} such splits that took time: {rule}")
-    found = Calibration({}, _holds(seen), {})
-    found.keep("split_ns", split, "new shadow page, no descriptor; flush included")
+        raise InputError(recording.name, 0, f"{number} such splits that took time: {rule}")
+    split = found.costs["split_ns"]
     found.keep("split_reuse_ns", samples["split_reuse_ns"], "found shadow page; flush included")
-    each = (samples["desc_use_ns"] - found.costs["split_ns"].ns) / k.SPTES_PER_PAGE
+    each = (samples["desc_use_ns"] - split.ns) / k.SPTES_PER_PAGE
     found.keep("desc_use_ns", each, "splits that take 512, less the others")
-    contained = Measured(0.0, len(split), "contained in the two split times")
+    contained = Measured(0.0, split.samples, "contained in the two split times")
     found.costs["flush_ns_per_vcpu"] = contained
-    timed = np.array(refills[int(seen[0].errno == k.EAGAIN) :], np.int64).reshape(-1, 2)
-    _drop_costs(found, drops[: len(timed)], timed[: len(drops)])
+    first_drop = int(seen[0].errno == k.EAGAIN)  # its time is not known
+    refills = np.array(prediction.refills[first_drop:], np.int64).reshape(-1, 2)
+    _drop_costs(found, drops[: len(refills)], refills[: len(drops)])
     return found
+
+
+def _samples(seen: Sequence[Attempt], rebuilt: Splits) -> tuple[dict[str, Floats], Floats]:
+    """Times in ns of splits, by the cost that they show, and of lock drops after the first."""
+    errno = np.array([a.errno for a in seen])
+    took = np.diff([a.time for a in seen], prepend=np.nan) * 1e9
+    splits = took[errno == 0][: len(rebuilt.desc)]
+    desc, made = rebuilt.desc[: len(splits)], rebuilt.created[: len(splits)] > 0
+    shown = {
+        "split_ns": made & (desc == 0),
+        "split_reuse_ns": ~made & (desc <= 1),
+        "desc_use_ns": made & (desc == k.SPTES_PER_PAGE),
+    }
+    times = {name: splits[which & ~np.isnan(splits)] for name, which in shown.items()}
+    return times, took[1:][errno[1:] == k.EAGAIN]
 
 
 def _drop_costs(found: Calibration, drops: Floats, refills: Ints) -> None:
@@ -89,8 +103,8 @@ def _drop_costs(found: Calibration, drops: Floats, refills: Ints) -> None:
         if solved.min() > 0:
             share = header / (header + page)
             each = solved[[0, 1, 2, 2]] * [1, 1, share, 1 - share]
+            how = "least squares over drops and what they got"
             for name, ns in zip(("lock_drop_ns", *ALLOCATIONS), each.tolist(), strict=True):
-                how = "least squares over drops and what they got"
                 found.costs[name] = Measured(ns, len(drops), how)
             return
     alone = drops - refills @ np.array([desc, header + page])
@@ -98,32 +112,10 @@ def _drop_costs(found: Calibration, drops: Floats, refills: Ints) -> None:
     found.keep("lock_drop_ns", alone, how, FEW_DROPS)
 
 
-def _samples(seen: Sequence[Attempt], rebuilt: Splits) -> tuple[dict[str, Floats], Floats]:
-    """Times in ns of splits, by the cost that they show, and of lock drops after the first."""
-    found: dict[str, list[float]] = {"split_ns": [], "split_reuse_ns": [], "desc_use_ns": []}
-    drops = []
-    split = int(bool(seen) and seen[0].errno == 0)
-    for before, attempt in pairwise(seen):
-        took = (attempt.time - before.time) * 1e9
-        if attempt.errno == k.EAGAIN:
-            drops.append(took)
-        elif attempt.errno == 0 and split < len(rebuilt.desc):
-            if name := _shows(int(rebuilt.desc[split]), bool(rebuilt.created[split])):
-                found[name].append(took)
-            split += 1
-    return {name: np.array(values) for name, values in found.items()}, np.array(drops)
-
-
-def _shows(desc: int, made: bool) -> str | None:
-    if not made:
-        return "split_reuse_ns" if desc <= 1 else None
-    return {0: "split_ns", k.SPTES_PER_PAGE: "desc_use_ns"}.get(desc)
-
-
 def _holds(seen: Sequence[Attempt]) -> tuple[float, float, float] | None:
-    drops = np.array([a.time for a in seen if a.errno == k.EAGAIN])
+    """Quantiles of the times between lock drops."""
+    drops = [a.time for a in seen if a.errno == k.EAGAIN]
     if len(drops) < 2:
         return None
-    holds = np.diff(drops) * 1e9
-    p50, p99, longest = np.quantile(holds, (0.5, 0.99, 1), method="inverted_cdf").tolist()
-    return p50, p99, longest
+    quantiles = np.quantile(np.diff(drops) * 1e9, (0.5, 0.99, 1), method="inverted_cdf")
+    return tuple(quantiles.tolist())

@@ -52,24 +52,21 @@ def histogram_scenario(
     histogram cannot tell. Raises InputError, or ScenarioError for lists that no rmap holds.
     """
     found = parse_histogram(lines, name)
-    total = sum(found[2].values())
-    large = {count: lists for count, lists in found.get(3, {}).items() if count}
-    nr_1g = sum(large.values())
-    if not 0 < total + nr_1g <= MAX_PAGES:
-        raise InputError(name, 0, f"{total} 2M pages: need 1 to {MAX_PAGES}")
-    first_1g = -(-total // 512) * k.PAGES_PER_LEVEL[3]
-    scattered = np.random.default_rng(seed).permutation(total)
+    large = {entries: pages for entries, pages in found.get(3, {}).items() if entries}
+    nr_2m, nr_1g = sum(found[2].values()), sum(large.values())
+    if not 0 < nr_2m + nr_1g <= MAX_PAGES:
+        raise InputError(name, 0, f"{nr_2m} 2M pages: need 1 to {MAX_PAGES}")
+    first_1g = -(-nr_2m // 512) * k.PAGES_PER_LEVEL[3]
+    scattered = np.random.default_rng(seed).permutation(nr_2m)
     lists: list[Any] = []
     for base, level, lengths, places in (
         (0, 2, found[2], scattered),
         (first_1g, 3, large, np.arange(nr_1g)),
     ):
-        at = 0
-        for entries, pages in sorted(lengths.items()):
+        for entries, pages in lengths.items():
             if entries and pages:
-                chosen = np.sort(places[at : at + pages]).tolist()
+                chosen, places = np.sort(places[:pages]).tolist(), places[pages:]
                 lists.append([base, level, _aliases(entries, distinct_role_ratio), chosen])
-                at += pages
     npages = first_1g + nr_1g * k.PAGES_PER_LEVEL[3]
     raw = {"id": "histogram", "memslot": {"base_gfn": 0, "npages": npages}}
     return parse_scenario(raw | {"lists": lists, "pte_list_ext": ext, "n_max_mmu_pages": 1 << 40})

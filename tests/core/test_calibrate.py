@@ -6,9 +6,8 @@ from core.errors import InputError
 from core.recording import shadow_recording
 from core.recording.calibrate import calibrate
 from core.recording.predict import predict
-from core.recording.rebuild import scenario_of
 from core.recording.trace import parse_trace
-from core.scenario.walk import splits_of
+from core.recording.workload import scenario_of
 
 NS = {"split": 10_000, "reuse": 1_000, "desc": 10, "drop": 500, "desc_alloc": 70, "page_alloc": 350}
 
@@ -41,12 +40,11 @@ def timed(pages, ns=NS, *patterns):
 
 
 def measured(lines):
-    trace = parse_trace(enumerate(lines, 1), "mine.txt")
-    recording = shadow_recording(trace)
-    scenario = scenario_of(recording, "v6_12")
-    prediction = predict(trace, recording, scenario, "v6_12")
-    assert prediction.agrees, prediction
-    return calibrate(recording, splits_of(scenario, "v6_12"), prediction.refills)
+    recording = shadow_recording(parse_trace(enumerate(lines, 1), "mine.txt"))
+    scenario, _ = scenario_of(recording, "v6_12")
+    prediction = predict(recording, scenario, "v6_12")
+    assert prediction.first_difference is None, prediction
+    return calibrate(recording, prediction)
 
 
 ONE, SAME, TWO = ("wux",), ("wux", "wux"), ("wux", "-ux")

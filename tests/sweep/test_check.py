@@ -206,6 +206,24 @@ def test_a_description_without_its_fields_is_refused(tmp_path):
     assert "a.json:1: no JSON that can be read" in check("trace", tmp_path, code=2)[1]
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"recorded": {}}, "KeyError: 'eagain_no_topup_needed'"),
+        ({"recorded": {"eagain_no_topup_needed": 0}}, "KeyError: 'ok'"),
+        ({"recorded": 7}, "TypeError: 'int' object is not subscriptable"),
+        ({"maps": [[]]}, "IndexError: list index out of range"),
+    ],
+)
+def test_a_description_that_lacks_what_is_compared_is_refused(tmp_path, change, reason):
+    (tmp_path / "a.trace.gz").write_bytes((TRACES / "6.12-a.trace.gz").read_bytes())
+    described = json.loads((TRACES / "6.12-a.json").read_text()) | change
+    (tmp_path / "a.json").write_text(json.dumps(described) + "\n")
+    error = check("trace", tmp_path, code=2)[1]
+    rule = "need kernel, memslot, constants, options, maps and recorded"
+    assert error == f"sweep-check: {tmp_path / 'a.json'}: {rule}; {reason}\n"
+
+
 def test_a_kernel_that_contradicts_the_description_is_refused():
     recorded = TRACES / "6.1-a.trace.gz"
     error = check("trace", recorded, "--kernel", "v6_12", code=2)[1]

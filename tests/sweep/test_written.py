@@ -32,6 +32,7 @@ def written(folder, *lines):
         ("split_ns: 9.65 us", "cost.split_ns='9.65 us': cost.split_ns takes a number (ns)."),
         ("split_ns:", "cost.split_ns has no value. Give it one, or take the line out."),
         ("split_ns: ???", "cost.split_ns has no value. Give it one, or take the line out."),
+        ("split_ns: ...", "cost.split_ns='...': cost.split_ns takes a number (ns)."),
         ("split_ns: [1, 2]", "cost.split_ns: takes one value. Sweep it with cost.split_ns=A,B"),
         ("split_nanos: 5", "cost.split_nanos: no such parameter or setting. Did you mean cost.spl"),
     ],
@@ -63,6 +64,15 @@ def test_a_wrong_line_is_found_wherever_its_file_places_itself(tmp_path, lines, 
     path.write_text("\n".join(lines))
     assert problems([CONF, tmp_path], "cost", "mine") == [
         f"{path}:{at}: cost.split_ns=-5.0: {RANGE}"
+    ]
+
+
+def test_a_group_that_is_given_one_value_is_refused(tmp_path):
+    path = tmp_path / "cost" / "mine.yaml"
+    path.parent.mkdir()
+    path.write_text("# @package _global_\ncost: 5\n")
+    assert problems([CONF, tmp_path], "cost", "mine") == [
+        f"{path}:2: cost: takes no value, only one for each of its parameters."
     ]
 
 
