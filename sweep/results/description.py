@@ -87,9 +87,10 @@ def outcomes(columns: pl.DataFrame) -> pl.DataFrame:
 
 
 def first_rows(run: Run, columns: pl.DataFrame, count: int) -> pl.DataFrame:
-    """The first points: what is swept, and the outcomes that matter most."""
+    """The first `count` points (0: all): what is swept, and the outcomes that matter most."""
     axes = columns.filter(pl.col("role") == "axis")["column"].to_list()
-    return run.scan().select("point", *axes, *SHOWN).sort("point").head(count or 2**32).collect()
+    rows = run.scan().select("point", *axes, *SHOWN).sort("point")
+    return (rows.head(count) if count else rows).collect()
 
 
 def question(run: Run) -> list[str]:
