@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.cells import cell_len
@@ -76,17 +76,20 @@ def _print(frame: "pl.DataFrame", title: str) -> None:
     table = Table(
         title=clean(title) or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    units = "\n" if any(unit(name) for name in frame.columns) else ""
+    units = "\n" if any(map(unit, frame.columns)) else ""
     columns = [[cell(value) for value in column] for column in frame]
-    for name, dtype, cells in zip(frame.columns, frame.dtypes, columns, strict=True):
-        head = Text(_broken(clean(name)) + units, style="bold").append(unit(name), style="dim")
+    for column, cells in zip(frame, columns, strict=True):
+        head = Text(_broken(clean(column.name)) + units, style="bold")
+        head.append(unit(column.name), style="dim")
         words = [word[:NAME] for text in cells for word in text.split()]
         least, most = (max(map(cell_len, [*head.plain.split("\n"), *c])) for c in (words, cells))
-        justify: Any = "right" if dtype.is_numeric() else "left"
         table.add_column(
-            head, justify=justify, vertical="top", overflow="fold", min_width=least,
+            head,
+            justify="right" if column.dtype.is_numeric() else "left",
+            overflow="fold",
+            min_width=least,
             no_wrap=least == most,
-        )  # fmt: skip
+        )
     for row in zip(*columns, strict=True):
         table.add_row(*map(Text, row))
     screen = console()
