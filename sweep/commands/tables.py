@@ -1,5 +1,6 @@
 """Frames onto the terminal or into a file: table, csv, json, parquet."""
 
+import re
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -101,7 +102,7 @@ def _print(frame: "pl.DataFrame", title: str) -> None:
 def _broken(name: str) -> str:
     """`a_long_name` on lines of about a dozen letters, broken behind underscores."""
     lines = [""]
-    for part in name.replace("_", "_ ").split():
+    for part in re.split("(?<=_)", name):
         lines[-1:] = [lines[-1] + part] if len(lines[-1] + part) <= 13 else [lines[-1], part]
     return "\n".join(lines).strip()
 
