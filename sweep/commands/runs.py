@@ -63,7 +63,10 @@ def show(
     if form is not Format.table:
         return write(columns, form)
     outcomes = columns.filter(role="outcome").select("column", "unit", "text")
-    say(*description.lines(found))
+    facts = description.provenance(found)
+    width = max(map(len, facts))
+    say(found.name, *description.question(found), *description.presets(found))
+    say(*(f"{name:<{width}} {value}" for name, value in facts.items()))
     write(description.settings(columns), form, "Settings", 0)
     write(outcomes, form, "Outcomes", 0)
     write(description.first_rows(found, columns, limit), form, "First rows", limit)

@@ -84,13 +84,9 @@ def _print(frame: "pl.DataFrame", title: str) -> None:
         head.append(unit(column.name), style="dim")
         words = [word[:NAME] for text in cells for word in text.split()]
         least, most = (max(map(cell_len, [*head.plain.split("\n"), *c])) for c in (words, cells))
-        table.add_column(
-            head,
-            justify="right" if column.dtype.is_numeric() else "left",
-            overflow="fold",
-            min_width=least,
-            no_wrap=least == most,
-        )
+        table.add_column(head, overflow="fold", min_width=least, no_wrap=least == most)
+        if column.dtype.is_numeric():
+            table.columns[-1].justify = "right"
     for row in zip(*columns, strict=True):
         table.add_row(*map(Text, row))
     screen = console()

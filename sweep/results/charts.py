@@ -96,16 +96,14 @@ def _tips(rows: pl.DataFrame) -> list[Any]:
 
 
 def _number(channel: Any, column: str, title: str = "", **scale: Any) -> Any:
+    """An axis of numbers; the less a logarithmic one spans, the closer its labels are."""
     axis = channel(column, type="quantitative", title=title or _titled(column))
     if scale.get("type") == "log":
-        axis = axis.axis(values=alt.ExprRef(_ticks("x" if channel is alt.X else "y")))
+        domain = f"domain('{'x' if channel is alt.X else 'y'}')"
+        spans = f"{domain}[1] / {domain}[0]"
+        labels = f"{spans} < 4 ? {_CLOSE} : {spans} < 2000 ? {_ROUND} : {_TENS}"
+        axis = axis.axis(values=alt.ExprRef(labels))
     return axis.scale(nice=False, padding=8, **scale)
-
-
-def _ticks(axis: str) -> str:
-    """Round numbers that a logarithmic axis is labelled at: the closer, the less it spans."""
-    spans = f"domain('{axis}')[1] / domain('{axis}')[0]"
-    return f"{spans} < 4 ? {_CLOSE} : {spans} < 2000 ? {_ROUND} : {_TENS}"
 
 
 def _first(values: Varying, columns: Sequence[str]) -> list[str]:
@@ -133,21 +131,17 @@ def _staircase(results: pl.LazyFrame, values: Varying) -> Drawing:
     drops = ("nr_lock_drops", "floor_drops")
     y, least = (_number(alt.Y, c, _titled("nr_lock_drops"), type="log") for c in drops)
     capacities = rows["desc_capacity"].to_list()
-    below = min(capacities) - 1
-    x = _capacity_axis(below, max(capacities))
-    steps = alt.Chart().encode(x=x, y=y, color=_series(alt.Color, rows, colour))
+    below, most = min(capacities) - 1, max(capacities)
+    # Logarithmic in what is above the smallest capacity, which is what the steps depend on.
+    x = _number(alt.X, "above", _titled("desc_capacity"), type="log")
+    ticks = sorted(c - below for c in {*_LABELLED, below + 1, most} if below < c <= most)
+    axis = alt.Axis(values=ticks, labelExpr=f"datum.value + {below}", labelOverlap="greedy")
+    steps = alt.Chart().encode(x=x.axis(axis), y=y, color=_series(alt.Color, rows, colour))
     line = steps.mark_line(interpolate="step-after", strokeWidth=2)
     floor = steps.mark_line(strokeDash=[3, 3], strokeWidth=1).encode(y=least)
     points = steps.mark_circle(size=45).encode(tooltip=_tips(rows))
     marks = alt.layer(floor, line, points)
     return rows, marks.transform_calculate(above=f"datum.desc_capacity - {below}"), by
-
-
-def _capacity_axis(below: int, most: int) -> Any:
-    """Logarithmic in what is above the smallest capacity, which is what the steps depend on."""
-    ticks = [c - below for c in {*_LABELLED, below + 1, most} if below < c <= most]
-    axis = alt.Axis(values=sorted(ticks), labelExpr=f"datum.value + {below}", labelOverlap="greedy")
-    return _number(alt.X, "above", _titled("desc_capacity"), type="log").axis(axis)
 
 
 def _at_some_capacities(results: pl.LazyFrame, values: Varying) -> tuple[pl.LazyFrame, Varying]:

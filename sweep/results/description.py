@@ -1,4 +1,4 @@
-"""What runs say of themselves: question, provenance, settings, columns, state, failures."""
+"""What runs say of themselves: question, provenance, settings, columns, state."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -122,14 +122,6 @@ def _amount(name: str, value: float) -> str:
     """A number of `done.json` with its unit: those of bytes in MiB."""
     in_bytes = name == "bytes" or name.endswith("_rss")
     return f"{value / (1 << 20):,.1f} MiB" if in_bytes else cell(value)
-
-
-def lines(run: Run) -> list[str]:
-    """The run in words: name, question, presets with their sources, provenance."""
-    told = provenance(run)
-    width = max(map(len, told))
-    facts = [f"{name:<{width}} {value}" for name, value in told.items()]
-    return [run.name, *question(run), *presets(run), *facts]
 
 
 def listing(runs: Sequence[Run]) -> pl.DataFrame:
