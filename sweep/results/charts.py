@@ -1,6 +1,6 @@
 """The charts of a report, as Vega-Lite. The only module that draws."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -27,7 +27,7 @@ Drawing: TypeAlias = tuple[pl.DataFrame, Any, Sequence[str]]
 """Rows, the marks that show them, and columns to choose one value of."""
 
 
-class LeftOut(Exception):  # noqa: N818  (a reason, not an error)
+class _LeftOut(Exception):  # noqa: N818  (a reason, not an error)
     """Why a run has no such chart."""
 
 
@@ -45,21 +45,34 @@ class Chart:
     made_of: str
 
 
-def draw(name: str, results: pl.LazyFrame) -> Chart:
-    """One of `CHARTS`; raises LeftOut if the run lacks what it shows."""
+def draw(results: pl.LazyFrame, names: Collection[str]) -> tuple[list[Chart], dict[str, str]]:
+    """Those of `CHARTS` that are named, and why the run has none of some, by name."""
     usable = results.filter(pl.col("error").is_null())
     values = varying(usable)
-    title, reading, drawing = CHARTS[name]
-    rows, marks, by = drawing(*chart_rows.thinned(usable, values))
-    marks = marks.properties(data=alt.NamedData("rows"), width="container", height=320)
-    start = _start(rows, [c for c in by if c in rows.columns])
+    few = chart_rows.thinned(usable, values)
+    charts, left_out = [], {}
+    for name in names:
+        title, reading, drawing = CHARTS[name]
+        try:
+            rows, marks, by = drawing(*few)
+        except _LeftOut as reason:
+            left_out[name] = str(reason)
+            continue
+        start = _start(rows, [c for c in by if c in rows.columns])
+        spec = _filtered(marks, rows, start).to_dict()
+        charts.append(Chart(name, title, reading, rows, spec, start, _made_of(rows, values)))
+    return charts, left_out
+
+
+def _filtered(marks: Any, rows: pl.DataFrame, start: Mapping[str, Any]) -> Any:
+    """The chart of `marks`, with a drop-down for each column of `start`."""
+    chart = marks.properties(data=alt.NamedData("rows"), width="container", height=320)
     for column, value in start.items():
         options = rows[column].unique().sort().to_list()
         select = alt.binding_select(options=options, name=f"{_titled(column)} ")
-        marks = marks.add_params(alt.param(name=f"only_{column}", value=value, bind=select))
-        marks = marks.transform_filter(f"datum.{column} == only_{column}")
-    made_of = _made_of(rows, values)
-    return Chart(name, title, reading, rows, marks.to_dict(), start, made_of)
+        chart = chart.add_params(alt.param(name=f"only_{column}", value=value, bind=select))
+        chart = chart.transform_filter(f"datum.{column} == only_{column}")
+    return chart
 
 
 def _start(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, Any]:
@@ -87,12 +100,9 @@ def _titled(column: str) -> str:
 
 
 def _tips(rows: pl.DataFrame) -> list[Any]:
-    return [
-        alt.Tooltip(c, type="quantitative", title=_titled(c), format=",.5~r")
-        if d.is_numeric()
-        else alt.Tooltip(c, type="nominal", title=_titled(c))
-        for c, d in rows.schema.items()
-    ]
+    number, text = {"type": "quantitative", "format": ",.5~r"}, {"type": "nominal"}
+    kinds = {c: number if d.is_numeric() else text for c, d in rows.schema.items()}
+    return [alt.Tooltip(c, title=_titled(c), **kind) for c, kind in kinds.items()]
 
 
 def _number(channel: Any, column: str, title: str = "", **scale: Any) -> Any:
@@ -124,7 +134,7 @@ def _series(channel: Any, rows: pl.DataFrame, columns: Sequence[str]) -> Any:
 
 def _staircase(results: pl.LazyFrame, values: Varying) -> Drawing:
     if "desc_capacity" not in values:
-        raise LeftOut("the run has one desc_capacity")
+        raise _LeftOut("the run has one desc_capacity")
     colour = _first(values, COLOURS)
     by = chart_rows.filters(values, ["desc_capacity", *colour])
     rows = chart_rows.fitting(partial(chart_rows.staircase, results), [*colour, *by])
@@ -159,7 +169,7 @@ def _at_some_capacities(results: pl.LazyFrame, values: Varying) -> tuple[pl.Lazy
 def _heat(results: pl.LazyFrame, values: Varying) -> Drawing:
     axes = ["alias_ratio", "memslot_gib"]
     if not all(axis in values for axis in axes):
-        raise LeftOut("the run does not sweep both alias_ratio and memslot_gib")
+        raise _LeftOut("the run does not sweep both alias_ratio and memslot_gib")
     results, values = _at_some_capacities(results, values)
     by = chart_rows.filters(values, axes)
     rows = chart_rows.fitting(partial(chart_rows.heat, results), [*axes, *by])
@@ -183,7 +193,7 @@ def _heat(results: pl.LazyFrame, values: Varying) -> Drawing:
 def _pareto(results: pl.LazyFrame, values: Varying) -> Drawing:
     options = choices_in(values)
     if not options:
-        raise LeftOut("the run has one geometry and one policy, so there is nothing to trade")
+        raise _LeftOut("the run has one geometry and one policy, so there is nothing to trade")
     by = chart_rows.filters(values, options)
     rows = chart_rows.fitting(partial(chart_rows.trade, results), by)
     rows = rows.drop(c for c in choices_in(rows.columns) if c not in values)
@@ -206,7 +216,7 @@ def _holds(results: pl.LazyFrame, values: Varying) -> Drawing:
     results, values = _at_some_capacities(results, values)
     axis = _first(values, ["policy", "desc_capacity", "object_capacity", "memslot_gib", "workload"])
     if not axis:
-        raise LeftOut("the run has nothing to compare hold times over")
+        raise _LeftOut("the run has nothing to compare hold times over")
     by = chart_rows.filters(values, axis)
     rows = chart_rows.fitting(partial(chart_rows.holds, results), [*axis, *by])
     x, most = (
@@ -222,10 +232,10 @@ def _holds(results: pl.LazyFrame, values: Varying) -> Drawing:
 
 def _rises(results: pl.LazyFrame, values: Varying) -> Drawing:
     if "desc_capacity" not in values:
-        raise LeftOut("the run has one desc_capacity")
+        raise _LeftOut("the run has one desc_capacity")
     rows = chart_rows.rises(results, [c for c in values if c != "desc_capacity"]).collect()
     if rows.is_empty():
-        raise LeftOut("no capacity costs more lock drops than the next smaller one swept")
+        raise _LeftOut("no capacity costs more lock drops than the next smaller one swept")
     x = _number(alt.X, "desc_capacity", zero=False)
     y = _number(alt.Y, "more_drops", "more than the next smaller one [drops]")
     points = alt.Chart().mark_point(filled=True, size=60, opacity=0.8)

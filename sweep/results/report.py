@@ -15,7 +15,7 @@ from sweep.results.answers import answer
 from sweep.results.answers.question import without_constants
 from sweep.results.best import alternatives, in_words, recommended, same_everywhere
 from sweep.results.bounds import with_optimum
-from sweep.results.charts import CHARTS, Chart, LeftOut, draw
+from sweep.results.charts import CHARTS, Chart, draw
 from sweep.results.columns import unit
 from sweep.results.formats import cell, named
 from sweep.results.runs import Run
@@ -63,10 +63,10 @@ def image(run: Run, name: str, kind: str) -> bytes:
     """
     if name not in CHARTS:
         raise ValueError(f"there is no chart {name!r}: choose one of {', '.join(CHARTS)}.")
-    try:
-        chart = draw(name, run.scan())
-    except LeftOut as reason:
-        raise ValueError(f"{run.name} has no chart {name}: {reason}.") from reason
+    charts, left_out = draw(run.scan(), [name])
+    if left_out:
+        raise ValueError(f"{run.name} has no chart {name}: {left_out[name]}.")
+    (chart,) = charts
     title = {"text": chart.title, "subtitle": named(chart.start), "anchor": "start"}
     rows = {"datasets": {"rows": chart.rows.to_dicts()}}
     spec = {**chart.spec, **rows, "width": 720, "title": title}
@@ -81,7 +81,7 @@ def page(run: Run) -> str:
     rows = run.scan()
     facts = list(description.provenance(run).items())
     workloads = description.presets(run) or ["One workload, given by the settings below."]
-    charts, left_out = _charts(rows)
+    charts, left_out = draw(rows, CHARTS)
     sections = {
         "Answer": _answer(run, rows),
         **{chart.title: _figure(chart, run) for chart in charts},
@@ -90,7 +90,8 @@ def page(run: Run) -> str:
         "Provenance": _table(pl.DataFrame(facts, ["fact", "value"], orient="row")),
     }
     if left_out:
-        sections["Not drawn"] = _listed(left_out)
+        lacking = [f"{CHARTS[name][0]}: {reason}." for name, reason in left_out.items()]
+        sections["Not drawn"] = _listed(lacking)
     embedded = {"charts": [_embedded(chart) for chart in charts], "themes": THEMES}
     body = [
         f'<section id="{_slug(t)}"><h2>{escape(t)}</h2>{s}</section>' for t, s in sections.items()
@@ -118,18 +119,6 @@ def _json(data: Any) -> str:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(data, separators=(",", ":"), default=str)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def _charts(rows: pl.LazyFrame) -> tuple[list[Chart], list[str]]:
-    """What is drawn, and in words what is not."""
-    drawn: list[Chart] = []
-    left_out: list[str] = []
-    for name, (title, *_) in CHARTS.items():
-        try:
-            drawn.append(draw(name, rows))
-        except LeftOut as reason:
-            left_out.append(f"{title}: {reason}.")
-    return drawn, left_out
 
 
 def _embedded(chart: Chart) -> dict[str, Any]:
