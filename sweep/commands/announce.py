@@ -51,7 +51,8 @@ def announce(uri: str, experiment: str) -> None:
 def failures(uri: str) -> list[str]:
     """The first failed points of a run with their reasons, and the command that lists them all."""
     run = open_run(uri)
-    first = description.failed_points(run, MAX_NAMED)
+    failed = run.scan().select("point", "error").drop_nulls("error").head(MAX_NAMED)
+    first = failed.collect(engine="streaming")
     query = "SELECT point, error FROM results WHERE error IS NOT NULL"
     return [
         *(f"  point {point:,}: {clean(error)}" for point, error in first.iter_rows()),

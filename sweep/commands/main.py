@@ -8,12 +8,8 @@ from sweep.commands.cli import app, hint
 from sweep.pipes import ends_with_its_reader
 from sweep.terminal import clean, tell
 
-# In the order in which --help lists them:
-# isort: off
-from sweep.commands import ls, show, answer, sql  # noqa: F401
-from sweep.commands import status, verify, compact  # noqa: F401
-from sweep.commands import best, compare, explain, report  # noqa: F401
-# isort: on
+# In the order in which --help lists their commands:
+from sweep.commands import runs, upkeep, analysis  # noqa: F401  # isort: skip
 
 _TORN: Final = ("parquet: ", "ARROW:schema")
 """What polars' errors have in them if a Parquet file is damaged."""

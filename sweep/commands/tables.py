@@ -1,9 +1,10 @@
 """Frames onto the terminal or into a file: table, csv, json, parquet."""
 
+import re
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.cells import cell_len
@@ -76,17 +77,16 @@ def _print(frame: "pl.DataFrame", title: str) -> None:
     table = Table(
         title=clean(title) or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    units = "\n" if any(unit(name) for name in frame.columns) else ""
+    units = "\n" if any(map(unit, frame.columns)) else ""
     columns = [[cell(value) for value in column] for column in frame]
-    for name, dtype, cells in zip(frame.columns, frame.dtypes, columns, strict=True):
-        head = Text(_broken(clean(name)) + units, style="bold").append(unit(name), style="dim")
+    for column, cells in zip(frame, columns, strict=True):
+        head = Text(_broken(clean(column.name)) + units, style="bold")
+        head.append(unit(column.name), style="dim")
         words = [word[:NAME] for text in cells for word in text.split()]
         least, most = (max(map(cell_len, [*head.plain.split("\n"), *c])) for c in (words, cells))
-        justify: Any = "right" if dtype.is_numeric() else "left"
-        table.add_column(
-            head, justify=justify, vertical="top", overflow="fold", min_width=least,
-            no_wrap=least == most,
-        )  # fmt: skip
+        table.add_column(head, overflow="fold", min_width=least, no_wrap=least == most)
+        if column.dtype.is_numeric():
+            table.columns[-1].justify = "right"
     for row in zip(*columns, strict=True):
         table.add_row(*map(Text, row))
     screen = console()
@@ -98,7 +98,7 @@ def _print(frame: "pl.DataFrame", title: str) -> None:
 def _broken(name: str) -> str:
     """`a_long_name` on lines of about a dozen letters, broken behind underscores."""
     lines = [""]
-    for part in name.replace("_", "_ ").split():
+    for part in re.split("(?<=_)", name):
         lines[-1:] = [lines[-1] + part] if len(lines[-1] + part) <= 13 else [lines[-1], part]
     return "\n".join(lines).strip()
 

@@ -36,13 +36,10 @@ def filters(values: Varying, axes: Sequence[str]) -> list[str]:
     return sorted(rest, key=lambda c: len(values[c]))
 
 
-def fitting(make: Callable[[list[str]], pl.LazyFrame], by: Sequence[str]) -> pl.DataFrame:
+def fitting(make: Callable[[Sequence[str]], pl.LazyFrame], by: Sequence[str]) -> pl.DataFrame:
     """`make(by)`, without the last of `by`, and so on, until it has at most `MAX_ROWS` rows."""
-    for kept in range(len(by), -1, -1):
-        rows = make(list(by[:kept])).head(MAX_ROWS + 1).collect()
-        if rows.height <= MAX_ROWS:
-            break
-    return rows.head(MAX_ROWS)
+    rows = make(by).head(MAX_ROWS + 1).collect()
+    return fitting(make, by[:-1]) if by and rows.height > MAX_ROWS else rows.head(MAX_ROWS)
 
 
 def _drops(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
@@ -87,9 +84,8 @@ def trade(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
 
 def holds(results: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
     """Median, 99th percentile and maximum of the hold times, in us, averaged in each group."""
-    names = ("hold_ns_p50", "hold_ns_p99", "hold_ns_max")
-    micros = [(pl.col(c).mean() / 1000).alias(f"{c[8:]}_us") for c in names]
-    return results.group_by(by).agg(micros).sort(by)
+    micros = {f"{q}_us": pl.col(f"hold_ns_{q}").mean() / 1000 for q in ("p50", "p99", "max")}
+    return results.group_by(by).agg(**micros).sort(by)
 
 
 def rises(results: pl.LazyFrame, same: Sequence[str]) -> pl.LazyFrame:
@@ -98,16 +94,14 @@ def rises(results: pl.LazyFrame, same: Sequence[str]) -> pl.LazyFrame:
     `more_drops` is how many more; the largest come first, `MAX_ROWS` of them at most.
     """
     group = list(same) or pl.lit(0)
-    before = [pl.col(c).shift(1).over(group) for c in ("desc_capacity", "nr_lock_drops")]
-    order = ["more_drops", *same, "desc_capacity"]
     return (
         results.select(*same, "desc_capacity", "nr_lock_drops")
-        .sort([*same, "desc_capacity"])
+        .sort(*same, "desc_capacity")
         .with_columns(
-            before[0].alias("smaller_capacity"),
-            (pl.col("nr_lock_drops") - before[1]).alias("more_drops"),
+            pl.col("desc_capacity").shift(1).over(group).alias("smaller_capacity"),
+            pl.col("nr_lock_drops").diff().over(group).alias("more_drops"),
         )
         .filter(pl.col("more_drops") > 0)
-        .sort(order, descending=[True] + [False] * (len(order) - 1))
+        .sort(-pl.col("more_drops"), *same, "desc_capacity")
         .head(MAX_ROWS)
     )

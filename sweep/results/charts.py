@@ -1,7 +1,8 @@
 """The charts of a report, as Vega-Lite. The only module that draws."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import altair as alt
@@ -16,42 +17,71 @@ from sweep.results.swept import Varying, varying
 COLOURS: Final = ("alias_ratio", "policy", "workload", "memslot_gib", "object_capacity", "kernel")
 """What tells lines apart, if it varies: the first of these."""
 
-_DROPS: Final = ("nr_lock_drops", "floor_drops")
-
-_ROUND: Final = [step * 10**power for power in range(10) for step in (1, 1.5, 2, 3, 5, 7)]
 _TENS: Final = [10**power for power in range(10)]
+_ROUND: Final = [step * ten for ten in _TENS for step in (1, 1.5, 2, 3, 5, 7)]
 _CLOSE: Final = [step / 10 * ten for ten in _TENS for step in (*range(10, 20), *range(20, 100, 5))]
 _LABELLED: Final = (513, 521, 553, 641, 1026, 2049, 4097)
 """Where an axis of capacities is labelled."""
-
 
 Drawing: TypeAlias = tuple[pl.DataFrame, Any, Sequence[str]]
 """Rows, the marks that show them, and columns to choose one value of."""
 
 
-class LeftOut(Exception):  # noqa: N818  (a reason, not an error)
+class _LeftOut(Exception):  # noqa: N818  (a reason, not an error)
     """Why a run has no such chart."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart and the rows behind it. `made_of` says how few of the run's values these are."""
+    """One chart and the rows behind it. `made_of` says how few of the run's values these are,
+    `start` at which of them its filters begin."""
 
     name: str
     title: str
     reading: str
     rows: pl.DataFrame
     spec: Mapping[str, Any]
+    start: Mapping[str, Any]
     made_of: str
 
 
-def draw(name: str, results: pl.LazyFrame) -> Chart:
-    """One of `CHARTS`; raises LeftOut if the run lacks what it shows."""
+def draw(results: pl.LazyFrame, names: Collection[str]) -> tuple[list[Chart], dict[str, str]]:
+    """Those of `CHARTS` that are named, and why the run has none of some, by name."""
     usable = results.filter(pl.col("error").is_null())
     values = varying(usable)
-    rows, marks, by = CHARTS[name](*chart_rows.thinned(usable, values))
-    spec = _filtered(marks, rows, by).to_dict()
-    return Chart(name, *TITLES[name], rows, spec, _made_of(rows, values))
+    few = chart_rows.thinned(usable, values)
+    charts, left_out = [], {}
+    for name in names:
+        title, reading, drawing = CHARTS[name]
+        try:
+            rows, marks, by = drawing(*few)
+        except _LeftOut as reason:
+            left_out[name] = str(reason)
+            continue
+        start = _start(rows, [c for c in by if c in rows.columns])
+        spec = _filtered(marks, rows, start).to_dict()
+        charts.append(Chart(name, title, reading, rows, spec, start, _made_of(rows, values)))
+    return charts, left_out
+
+
+def _filtered(marks: Any, rows: pl.DataFrame, start: Mapping[str, Any]) -> Any:
+    """The chart of `marks`, with a drop-down for each column of `start`."""
+    chart = marks.properties(data=alt.NamedData("rows"), width="container", height=320)
+    for column, value in start.items():
+        options = rows[column].unique().sort().to_list()
+        select = alt.binding_select(options=options, name=f"{_titled(column)} ")
+        chart = chart.add_params(alt.param(name=f"only_{column}", value=value, bind=select))
+        chart = chart.transform_filter(f"datum.{column} == only_{column}")
+    return chart
+
+
+def _start(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, Any]:
+    """What filters begin with: a middling alias_ratio, defaults, or else the largest value."""
+    for name in names:
+        taken = rows[name].unique().sort()
+        usual = taken[len(taken) // 2] if name == "alias_ratio" else BY_NAME[name].default
+        rows = rows.filter(pl.col(name) == (usual if usual in taken else taken[-1]))
+    return {name: rows[name][0] for name in names}
 
 
 def _made_of(rows: pl.DataFrame, values: Varying) -> str:
@@ -70,25 +100,20 @@ def _titled(column: str) -> str:
 
 
 def _tips(rows: pl.DataFrame) -> list[Any]:
-    return [
-        alt.Tooltip(c, type="quantitative", title=_titled(c), format=",.5~r")
-        if d.is_numeric()
-        else alt.Tooltip(c, type="nominal", title=_titled(c))
-        for c, d in rows.schema.items()
-    ]
+    number, text = {"type": "quantitative", "format": ",.5~r"}, {"type": "nominal"}
+    kinds = {c: number if d.is_numeric() else text for c, d in rows.schema.items()}
+    return [alt.Tooltip(c, title=_titled(c), **kind) for c, kind in kinds.items()]
 
 
 def _number(channel: Any, column: str, title: str = "", **scale: Any) -> Any:
+    """An axis of numbers; the less a logarithmic one spans, the closer its labels are."""
     axis = channel(column, type="quantitative", title=title or _titled(column))
     if scale.get("type") == "log":
-        axis = axis.axis(values=alt.ExprRef(_ticks("x" if channel is alt.X else "y")))
+        domain = f"domain('{'x' if channel is alt.X else 'y'}')"
+        spans = f"{domain}[1] / {domain}[0]"
+        labels = f"{spans} < 4 ? {_CLOSE} : {spans} < 2000 ? {_ROUND} : {_TENS}"
+        axis = axis.axis(values=alt.ExprRef(labels))
     return axis.scale(nice=False, padding=8, **scale)
-
-
-def _ticks(axis: str) -> str:
-    """Round numbers that a logarithmic axis is labelled at: the closer, the less it spans."""
-    spans = f"domain('{axis}')[1] / domain('{axis}')[0]"
-    return f"{spans} < 4 ? {_CLOSE} : {spans} < 2000 ? {_ROUND} : {_TENS}"
 
 
 def _first(values: Varying, columns: Sequence[str]) -> list[str]:
@@ -97,62 +122,36 @@ def _first(values: Varying, columns: Sequence[str]) -> list[str]:
     return [c for c in columns if 1 < len(values.get(c, ())) <= chart_rows.MAX_VALUES][:1]
 
 
-def _named(channel: Any, rows: pl.DataFrame, column: str) -> Any:
-    """What tells series apart: colours in order for numbers, as different as can be for names."""
-    kind = "ordinal" if rows.schema[column].is_numeric() else "nominal"
-    legend = alt.Legend(orient="bottom", columns=4)
-    return channel(column, type=kind, title=_titled(column), legend=legend)
-
-
-def _colour(rows: pl.DataFrame, columns: Sequence[str]) -> Any:
-    kept = [c for c in columns if c in rows.columns]
-    return _named(alt.Color, rows, kept[0]) if kept else alt.Undefined
-
-
-def _start(rows: pl.DataFrame, names: Sequence[str]) -> dict[str, Any]:
-    """What filters begin with: a middling alias_ratio, defaults, or else the largest value."""
-    for name in names:
-        taken = rows[name].unique().sort()
-        usual = taken[len(taken) // 2] if name == "alias_ratio" else BY_NAME[name].default
-        rows = rows.filter(pl.col(name) == (usual if usual in taken else taken[-1]))
-    return {name: rows[name][0] for name in names}
-
-
-def _filtered(marks: Any, rows: pl.DataFrame, by: Sequence[str]) -> Any:
-    """The chart of `marks`, with a drop-down for each of `by` that is in `rows`."""
-    chart = marks.properties(data=alt.NamedData("rows"), width="container", height=320)
-    for column, start in _start(rows, [c for c in by if c in rows.columns]).items():
-        options = rows[column].unique().sort().to_list()
-        select = alt.binding_select(options=options, name=f"{_titled(column)} ")
-        chart = chart.add_params(alt.param(name=f"only_{column}", value=start, bind=select))
-        chart = chart.transform_filter(f"datum.{column} == only_{column}")
-    return chart
+def _series(channel: Any, rows: pl.DataFrame, columns: Sequence[str]) -> Any:
+    """What tells series apart, if `rows` has it: numbers in order, names as different as can be."""
+    for column in columns:
+        if column in rows.columns:
+            kind = "ordinal" if rows.schema[column].is_numeric() else "nominal"
+            legend = alt.Legend(orient="bottom", columns=4)
+            return channel(column, type=kind, title=_titled(column), legend=legend)
+    return alt.Undefined
 
 
 def _staircase(results: pl.LazyFrame, values: Varying) -> Drawing:
     if "desc_capacity" not in values:
-        raise LeftOut("the run has one desc_capacity")
+        raise _LeftOut("the run has one desc_capacity")
     colour = _first(values, COLOURS)
     by = chart_rows.filters(values, ["desc_capacity", *colour])
-    rows = chart_rows.fitting(lambda kept: chart_rows.staircase(results, kept), [*colour, *by])
-    x = _capacity_axis(rows["desc_capacity"].to_list())
-    y, least = (_number(alt.Y, c, _titled("nr_lock_drops"), type="log") for c in _DROPS)
-    steps = alt.Chart().encode(x=x, y=y, color=_colour(rows, colour))
+    rows = chart_rows.fitting(partial(chart_rows.staircase, results), [*colour, *by])
+    drops = ("nr_lock_drops", "floor_drops")
+    y, least = (_number(alt.Y, c, _titled("nr_lock_drops"), type="log") for c in drops)
+    capacities = rows["desc_capacity"].to_list()
+    below, most = min(capacities) - 1, max(capacities)
+    # Logarithmic in what is above the smallest capacity, which is what the steps depend on.
+    x = _number(alt.X, "above", _titled("desc_capacity"), type="log")
+    ticks = sorted(c - below for c in {*_LABELLED, below + 1, most} if below < c <= most)
+    axis = alt.Axis(values=ticks, labelExpr=f"datum.value + {below}", labelOverlap="greedy")
+    steps = alt.Chart().encode(x=x.axis(axis), y=y, color=_series(alt.Color, rows, colour))
     line = steps.mark_line(interpolate="step-after", strokeWidth=2)
     floor = steps.mark_line(strokeDash=[3, 3], strokeWidth=1).encode(y=least)
     points = steps.mark_circle(size=45).encode(tooltip=_tips(rows))
     marks = alt.layer(floor, line, points)
-    above = f"datum.desc_capacity - {rows.select(pl.min('desc_capacity')).item() - 1}"
-    return rows, marks.transform_calculate(above=above), by
-
-
-def _capacity_axis(capacities: Sequence[int]) -> Any:
-    """Logarithmic in what is above the smallest capacity, which is what the steps depend on."""
-    below, most = min(capacities) - 1, max(capacities)
-    ticks = [c - below for c in {*_LABELLED, below + 1, most} if below < c <= most]
-    axis = alt.Axis(values=sorted(ticks), labelExpr=f"datum.value + {below}", labelOverlap="greedy")
-    x = _number(alt.X, "above", _titled("desc_capacity"), type="log")
-    return x.axis(axis)
+    return rows, marks.transform_calculate(above=f"datum.desc_capacity - {below}"), by
 
 
 def _at_some_capacities(results: pl.LazyFrame, values: Varying) -> tuple[pl.LazyFrame, Varying]:
@@ -170,10 +169,10 @@ def _at_some_capacities(results: pl.LazyFrame, values: Varying) -> tuple[pl.Lazy
 def _heat(results: pl.LazyFrame, values: Varying) -> Drawing:
     axes = ["alias_ratio", "memslot_gib"]
     if not all(axis in values for axis in axes):
-        raise LeftOut("the run does not sweep both alias_ratio and memslot_gib")
+        raise _LeftOut("the run does not sweep both alias_ratio and memslot_gib")
     results, values = _at_some_capacities(results, values)
     by = chart_rows.filters(values, axes)
-    rows = chart_rows.fitting(lambda kept: chart_rows.heat(results, kept), [*axes, *by])
+    rows = chart_rows.fitting(partial(chart_rows.heat, results), [*axes, *by])
     cells = alt.Chart().encode(
         x=alt.X("alias_ratio", type="ordinal", title=_titled("alias_ratio")).axis(labelAngle=0),
         y=alt.Y("memslot_gib", type="ordinal", title=_titled("memslot_gib"), sort="descending"),
@@ -194,9 +193,9 @@ def _heat(results: pl.LazyFrame, values: Varying) -> Drawing:
 def _pareto(results: pl.LazyFrame, values: Varying) -> Drawing:
     options = choices_in(values)
     if not options:
-        raise LeftOut("the run has one geometry and one policy, so there is nothing to trade")
+        raise _LeftOut("the run has one geometry and one policy, so there is nothing to trade")
     by = chart_rows.filters(values, options)
-    rows = chart_rows.fitting(lambda kept: chart_rows.trade(results, kept), by)
+    rows = chart_rows.fitting(partial(chart_rows.trade, results), by)
     rows = rows.drop(c for c in choices_in(rows.columns) if c not in values)
     colour = _first(values, ["policy", "object_capacity", "pte_list_ext"])
     x = _number(alt.X, "standing_kib", "standing memory [KiB]", zero=False)
@@ -205,10 +204,11 @@ def _pareto(results: pl.LazyFrame, values: Varying) -> Drawing:
     size = alt.when("datum.on_front").then(alt.value(90)).otherwise(alt.value(40))
     opacity = alt.when("datum.on_front").then(alt.value(1)).otherwise(alt.value(0.55))
     points = dots.mark_point(filled=True).encode(
-        color=_colour(rows, colour), size=size, opacity=opacity
+        color=_series(alt.Color, rows, colour),
+        shape=_series(alt.Shape, rows, colour),  # under the same legend
+        size=size,
+        opacity=opacity,
     )
-    if colour:  # shape says it too, under the same legend
-        points = points.encode(shape=_named(alt.Shape, rows, colour[0]))
     return rows, points, by
 
 
@@ -216,9 +216,9 @@ def _holds(results: pl.LazyFrame, values: Varying) -> Drawing:
     results, values = _at_some_capacities(results, values)
     axis = _first(values, ["policy", "desc_capacity", "object_capacity", "memslot_gib", "workload"])
     if not axis:
-        raise LeftOut("the run has nothing to compare hold times over")
+        raise _LeftOut("the run has nothing to compare hold times over")
     by = chart_rows.filters(values, axis)
-    rows = chart_rows.fitting(lambda kept: chart_rows.holds(results, kept), [*axis, *by])
+    rows = chart_rows.fitting(partial(chart_rows.holds, results), [*axis, *by])
     x, most = (
         _number(alt.X, c, "mmu_lock held [us (modelled)]", type="log") for c in ("p50_us", "max_us")
     )
@@ -232,49 +232,47 @@ def _holds(results: pl.LazyFrame, values: Varying) -> Drawing:
 
 def _rises(results: pl.LazyFrame, values: Varying) -> Drawing:
     if "desc_capacity" not in values:
-        raise LeftOut("the run has one desc_capacity")
+        raise _LeftOut("the run has one desc_capacity")
     rows = chart_rows.rises(results, [c for c in values if c != "desc_capacity"]).collect()
     if rows.is_empty():
-        raise LeftOut("no capacity costs more lock drops than the next smaller one swept")
+        raise _LeftOut("no capacity costs more lock drops than the next smaller one swept")
     x = _number(alt.X, "desc_capacity", zero=False)
     y = _number(alt.Y, "more_drops", "more than the next smaller one [drops]")
     points = alt.Chart().mark_point(filled=True, size=60, opacity=0.8)
-    colour = _colour(rows, _first(values, COLOURS))
+    colour = _series(alt.Color, rows, _first(values, COLOURS))
     return rows, points.encode(x=x, y=y, color=colour, tooltip=_tips(rows)), []
 
 
-TITLES: Final = {
+CHARTS: Final[Mapping[str, tuple[str, str, Callable[[pl.LazyFrame, Varying], Drawing]]]] = {
     "staircase": (
         "Lock drops over descriptor capacity",
         "Each solid line falls in steps, not in a curve: another descriptor helps only where it "
         "makes room for one more split. Dashed: what the page caches cost alone, the pages made "
         "divided by object_capacity, rounded up. No capacity goes below it.",
+        _staircase,
     ),
     "heat": (
         "Where capacity matters: aliasing ratio and memslot size",
         "Lock drops divided by those of the page caches alone. 1 means that the descriptor cache "
         "costs nothing, 2 that it doubles the lock drops.",
+        _heat,
     ),
     "pareto": (
         "Lock drops against standing memory",
         "Each mark is one geometry and policy. The large ones are on the Pareto front: nothing in "
         "the run has fewer lock drops, less memory and shorter holds at once.",
+        _pareto,
     ),
     "holds": (
         "How long mmu_lock is held",
         "From the median (tick) to the 99th percentile (end of the bar) and the longest hold "
         "(dot). All times are modelled from the costs in the settings.",
+        _holds,
     ),
     "rises": (
         "Where a larger cache costs more lock drops",
         "Lock drops are not monotone in the capacity: a refill that used to coincide with a page "
         "refill can move away from it. Each dot is a capacity that is worse than the next smaller.",
+        _rises,
     ),
-}
-CHARTS: Final[Mapping[str, Callable[[pl.LazyFrame, Varying], Drawing]]] = {
-    "staircase": _staircase,
-    "heat": _heat,
-    "pareto": _pareto,
-    "holds": _holds,
-    "rises": _rises,
 }

@@ -1,8 +1,8 @@
-"""What runs say of themselves: question, provenance, settings, columns, state, failures."""
+"""What runs say of themselves: question, provenance, settings, columns, state."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -13,8 +13,8 @@ from sweep.results.formats import cell
 from sweep.results.runs import SCHEMA, Run
 from sweep.schema import schema
 
-_RUN_LINE = re.compile(r"\s*\bRun:\s+sweep \S+\s*")
-SHOWN = ("nr_lock_drops", "standing_bytes", "lock_held_ns", "hold_ns_p99", "error")
+_RUN_LINE: Final = re.compile(r"\s*\bRun:\s+sweep \S+\s*")
+_SHOWN: Final = ("nr_lock_drops", "standing_bytes", "lock_held_ns", "hold_ns_p99", "error")
 
 
 def notes(run: Run, group: str) -> dict[str, dict[str, str]]:
@@ -25,19 +25,6 @@ def notes(run: Run, group: str) -> dict[str, dict[str, str]]:
     said = run.plan.config.get("notes", {})
     pairs = ((key.partition("="), text) for key, text in said.items())
     return {option: text for (name, _, option), text in pairs if name == group and text}
-
-
-def values(run: Run) -> dict[str, Sequence[Any]]:
-    """Every parameter of a run and the values it takes, in the order of its plan.
-
-    Read from the grid as it is, so that runs of older versions can be read too.
-    """
-    grid = run.plan.grid
-    found: dict[str, dict[Any, None]] = {}
-    for name, taken in walk(from_json(grid["root"])):
-        found.setdefault(name, {}).update(dict.fromkeys(taken))
-    fixed = {name: (value,) for name, value in grid["fixed"].items()}
-    return {**fixed, **{name: tuple(taken) for name, taken in found.items()}}
 
 
 def describe() -> pl.DataFrame:
@@ -57,23 +44,34 @@ def columns(run: Run) -> pl.DataFrame:
     `role` is axis, setting or outcome; `values` is empty for outcomes; `mark` says how well a
     setting is known: verified, derived or assumption.
     """
-    taken = values(run)
+    taken = _taken(run)
     settings = [
-        ("axis" if len(v) > 1 else "setting", p.name, _values(v), p.unit, p.mark, p.text)
+        ("axis" if len(v) > 1 else "setting", p.name, _listed(v), p.unit, p.mark, p.text)
         for p in PARAMETERS
         if (v := taken.get(p.name))
     ]
     settings.sort(key=lambda row: row[0])
     outcomes = [("outcome", o.name, "", o.unit, "", o.text) for o in OUTCOMES]
-    schema = ("role", "column", "values", "unit", "mark", "text")
-    return pl.DataFrame(settings + outcomes, schema=schema, orient="row")
+    names = ("role", "column", "values", "unit", "mark", "text")
+    return pl.DataFrame(settings + outcomes, names, orient="row")
 
 
-def _values(taken: Sequence[Any]) -> str:
-    shown = [cell(taken[i]) or '""' for i in range(min(len(taken), 6))]
-    if len(taken) <= len(shown):
-        return ", ".join(shown)
-    return f"{', '.join(shown[:3])}, ... {cell(taken[len(taken) - 1])} ({len(taken):,} values)"
+def _taken(run: Run) -> dict[str, list[Any]]:
+    """The values of each parameter, from the grid as it is: runs of older versions are read too."""
+    grid = run.plan.grid
+    swept: dict[str, dict[Any, None]] = {}
+    for name, values in walk(from_json(grid["root"])):
+        swept.setdefault(name, {}).update(dict.fromkeys(values))
+    fixed = {name: [value] for name, value in grid["fixed"].items()}
+    return fixed | {name: list(values) for name, values in swept.items()}
+
+
+def _listed(taken: Sequence[Any]) -> str:
+    """All of a few values, the first and the last of many."""
+    few = [cell(value) or '""' for value in (taken if len(taken) <= 6 else taken[:3])]
+    if len(taken) > 6:
+        few.append(f"... {cell(taken[-1])} ({len(taken):,} values)")
+    return ", ".join(few)
 
 
 def settings(columns: pl.DataFrame) -> pl.DataFrame:
@@ -81,15 +79,11 @@ def settings(columns: pl.DataFrame) -> pl.DataFrame:
     return columns.filter(pl.col("role") != "outcome").drop("role")
 
 
-def outcomes(columns: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `columns` that came out."""
-    return columns.filter(pl.col("role") == "outcome").select("column", "unit", "text")
-
-
 def first_rows(run: Run, columns: pl.DataFrame, count: int) -> pl.DataFrame:
-    """The first points: what is swept, and the outcomes that matter most."""
+    """The first `count` points (0: all): what is swept, and the outcomes that matter most."""
     axes = columns.filter(pl.col("role") == "axis")["column"].to_list()
-    return run.scan().select("point", *axes, *SHOWN).sort("point").head(count or 2**32).collect()
+    rows = run.scan().select("point", *axes, *_SHOWN).sort("point")
+    return (rows.head(count) if count else rows).collect()
 
 
 def question(run: Run) -> list[str]:
@@ -111,38 +105,23 @@ def presets(run: Run) -> list[str]:
 
 def provenance(run: Run) -> dict[str, str]:
     """Where the run comes from and what it came to."""
-    plan, done = run.plan, run.done or {}
-    code = ", ".join(f"{name} {version}" for name, version in plan.code.items())
-    facts = {
+    plan = run.plan
+    told = {
         "state": run.progress(),
         "created": plan.created,
         "command": plan.resume,
         "engine": plan.engine,
         "model": f"version {plan.model_version}, schema {plan.schema_version}",
-        "code": code,
+        "code": ", ".join(f"{name} {version}" for name, version in plan.code.items()),
     }
-    numbers = {k: v for k, v in done.items() if isinstance(v, int | float)}
-    return facts | {k: _amount(k, v) for k, v in numbers.items()}
+    done = (run.done or {}).items()
+    return told | {k: _amount(k, v) for k, v in done if isinstance(v, int | float)}
 
 
 def _amount(name: str, value: float) -> str:
     """A number of `done.json` with its unit: those of bytes in MiB."""
     in_bytes = name == "bytes" or name.endswith("_rss")
     return f"{value / (1 << 20):,.1f} MiB" if in_bytes else cell(value)
-
-
-def lines(run: Run) -> list[str]:
-    """The run in words: name, question, presets with their sources, provenance."""
-    facts = provenance(run)
-    width = max(map(len, facts))
-    said = [f"{name:<{width}} {value}" for name, value in facts.items()]
-    return [run.name, *question(run), *presets(run), *said]
-
-
-def failed_points(run: Run, most: int) -> pl.DataFrame:
-    """`point` and `error` of the first points without an outcome, `most` at most."""
-    failed = run.scan().filter(pl.col("error").is_not_null()).select("point", "error")
-    return failed.head(most).collect(engine="streaming")
 
 
 def listing(runs: Sequence[Run]) -> pl.DataFrame:
@@ -160,17 +139,10 @@ def listing(runs: Sequence[Run]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides={"nr_points": pl.Int64, "failed_points": pl.Int64})
 
 
-def one_row(facts: Mapping[str, Any]) -> pl.DataFrame:
-    """A column for each fact."""
-    return pl.DataFrame([facts])
-
-
-def listed(facts: Mapping[str, Any]) -> pl.DataFrame:
-    """A row for each fact: `what`, and how it is `now`, in words."""
-    return pl.DataFrame({"what": list(facts), "now": [_text(v) for v in facts.values()]})
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+def facts(found: Mapping[str, Any], in_words: bool) -> pl.DataFrame:
+    """A row for each fact, `what` it is and how it is `now` in words; else a column for each."""
+    if not in_words:
+        return pl.DataFrame([found])
+    known = {name: "-" if value is None else value for name, value in found.items()}
+    now = [f"{v:,}" if isinstance(v, int | float) else str(v) for v in known.values()]
+    return pl.DataFrame({"what": list(found), "now": now})

@@ -15,7 +15,7 @@ from sweep.results.answers import answer
 from sweep.results.answers.question import without_constants
 from sweep.results.best import alternatives, in_words, recommended, same_everywhere
 from sweep.results.bounds import with_optimum
-from sweep.results.charts import CHARTS, TITLES, Chart, LeftOut, draw
+from sweep.results.charts import CHARTS, Chart, draw
 from sweep.results.columns import unit
 from sweep.results.formats import cell, named
 from sweep.results.runs import Run
@@ -63,40 +63,35 @@ def image(run: Run, name: str, kind: str) -> bytes:
     """
     if name not in CHARTS:
         raise ValueError(f"there is no chart {name!r}: choose one of {', '.join(CHARTS)}.")
-    try:
-        chart = draw(name, run.scan())
-    except LeftOut as reason:
-        raise ValueError(f"{run.name} has no chart {name}: {reason}.") from reason
+    charts, left_out = draw(run.scan(), [name])
+    if left_out:
+        raise ValueError(f"{run.name} has no chart {name}: {left_out[name]}.")
+    (chart,) = charts
+    title = {"text": chart.title, "subtitle": named(chart.start), "anchor": "start"}
     rows = {"datasets": {"rows": chart.rows.to_dicts()}}
-    spec = {**chart.spec, **rows, "width": 720, "title": _title(chart)}
+    spec = {**chart.spec, **rows, "width": 720, "title": title}
     config = {**THEMES["light"], "background": "#ffffff", "font": "sans-serif"}
     if kind == "png":
         return bytes(vl_convert.vegalite_to_png(spec, VEGA_LITE, config=config, scale=2))
     return str(vl_convert.vegalite_to_svg(spec, VEGA_LITE, config=config)).encode()
 
 
-def _title(chart: Chart) -> dict[str, str]:
-    """The title of a picture, and what its filters, which nobody can change, are set to."""
-    chosen = [p for p in chart.spec.get("params", ()) if p["name"].startswith("only_")]
-    said = named({p["name"].removeprefix("only_"): p["value"] for p in chosen})
-    return {"text": chart.title, "subtitle": said, "anchor": "start"}
-
-
 def page(run: Run) -> str:
     """The report on `run` as one HTML file that needs nothing else, and no network."""
     rows = run.scan()
-    columns = description.columns(run)
     facts = list(description.provenance(run).items())
-    charts, left_out = _charts(rows)
+    workloads = description.presets(run) or ["One workload, given by the settings below."]
+    charts, left_out = draw(rows, CHARTS)
     sections = {
         "Answer": _answer(run, rows),
         **{chart.title: _figure(chart, run) for chart in charts},
-        "Workloads": _preset_lines(run),
-        "Settings": _settings(columns),
+        "Workloads": '<pre class="text">' + escape("\n".join(workloads)) + "</pre>",
+        "Settings": _settings(run),
         "Provenance": _table(pl.DataFrame(facts, ["fact", "value"], orient="row")),
     }
     if left_out:
-        sections["Not drawn"] = _listed(left_out)
+        lacking = [f"{CHARTS[name][0]}: {reason}." for name, reason in left_out.items()]
+        sections["Not drawn"] = _listed(lacking)
     embedded = {"charts": [_embedded(chart) for chart in charts], "themes": THEMES}
     body = [
         f'<section id="{_slug(t)}"><h2>{escape(t)}</h2>{s}</section>' for t, s in sections.items()
@@ -104,22 +99,16 @@ def page(run: Run) -> str:
     body += [
         f'<script type="application/json" id="{i}">{_json(d)}</script>' for i, d in embedded.items()
     ]
+    question = description.question(run)[:1]
+    javascript: str = vl_convert.javascript_bundle(vl_version=VEGA_LITE)  # type: ignore[call-arg]
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     return template.substitute(
         title=escape(run.name),
-        question="".join(
-            f'<p class="question">{escape(q)}</p>' for q in description.question(run)[:1]
-        ),
+        question="".join(f'<p class="question">{escape(q)}</p>' for q in question),
         links=" ".join(f'<a href="#{_slug(title)}">{escape(title)}</a>' for title in sections),
         sections="\n".join(body),
-        javascript=_javascript(),
+        javascript=javascript.replace("</script", "<\\/script"),  # Vega, Vega-Lite, Vega-Embed
     )
-
-
-def _javascript() -> str:
-    """Vega, Vega-Lite and Vega-Embed."""
-    code: str = vl_convert.javascript_bundle(vl_version=VEGA_LITE)  # type: ignore[call-arg]
-    return code.replace("</script", "<\\/script")
 
 
 def _slug(title: str) -> str:
@@ -132,22 +121,9 @@ def _json(data: Any) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _charts(rows: pl.LazyFrame) -> tuple[list[Chart], list[str]]:
-    """What is drawn, and in words what is not."""
-    drawn: list[Chart] = []
-    left_out: list[str] = []
-    for name in CHARTS:
-        try:
-            drawn.append(draw(name, rows))
-        except LeftOut as reason:
-            left_out.append(f"{TITLES[name][0]}: {reason}.")
-    return drawn, left_out
-
-
 def _embedded(chart: Chart) -> dict[str, Any]:
-    rounded = chart.rows.with_columns(pl.selectors.float().round_sig_figs(7))
-    columns = chart.rows.columns
-    data = {"columns": columns, "units": [unit(c) for c in columns], "rows": rounded.rows()}
+    rows = chart.rows.with_columns(pl.selectors.float().round_sig_figs(7))
+    data = {"columns": rows.columns, "units": list(map(unit, rows.columns)), "rows": rows.rows()}
     return {"name": chart.name, "spec": chart.spec, "data": data}
 
 
@@ -211,15 +187,9 @@ def _cell(value: Any) -> str:
     return f'<span class="mark">{text}</span>' if value == "assumption" else text
 
 
-def _settings(columns: pl.DataFrame) -> str:
-    assumed = columns.filter(pl.col("mark") == "assumption")["column"].to_list()
-    note = (
-        f"<p>Assumptions, not measurements: {escape(', '.join(assumed))}. Every time in this page "
-        "is modelled from them.</p>"
-    )
-    return note + _table(description.settings(columns), "Settings, what was swept first")
-
-
-def _preset_lines(run: Run) -> str:
-    lines = description.presets(run) or ["One workload, given by the settings below."]
-    return '<pre class="text">' + escape("\n".join(lines)) + "</pre>"
+def _settings(run: Run) -> str:
+    columns = description.columns(run)
+    assumed = ", ".join(columns.filter(mark="assumption")["column"])
+    note = f"Assumptions, not measurements: {escape(assumed)}. Every time in this page is modelled"
+    settings = _table(description.settings(columns), "Settings, what was swept first")
+    return f"<p>{note} from them.</p>{settings}"

@@ -124,6 +124,14 @@ def test_show_says_which_settings_are_assumptions(cli, run):
     assert "0, 0.1" in out
 
 
+def test_show_has_as_many_rows_as_it_is_asked_for_and_all_of_them_for_0(cli, run):
+    for limit, want in (("1", ["0"]), ("0", ["0", "1", "2", "3"])):
+        code, out, _ = cli("show", run, "--limit", limit)
+        rows = out.decode().partition("First rows")[2].splitlines()
+        assert code == 0
+        assert [line.split()[0] for line in rows if line.strip()[:1].isdigit()] == want
+
+
 def test_sql_sees_all_the_runs_it_names_and_tells_them_apart(cli, run_dir, run):
     other = run_dir(AXES, OUTCOMES, name="other")
     query = "SELECT run, count(*) AS n FROM results GROUP BY run ORDER BY run"

@@ -90,6 +90,13 @@ def test_on_a_narrow_terminal_no_word_is_lost(monkeypatch, capsys):
     assert letters == sorted("".join(map(cell, cells.values())).replace(" ", ""))
 
 
+def test_a_heading_is_broken_behind_underscores_and_keeps_its_blanks(capsys):
+    write(pl.DataFrame({"n of rows": [1], "a_heading_of_some_length": [2]}), Format.table)
+    out = capsys.readouterr().out
+    assert "n of rows" in out
+    assert [line.split()[-1] for line in out.splitlines()[1:3]] == ["a_heading_of_", "some_length"]
+
+
 def test_what_is_no_number_is_null_in_json():
     rows = pl.DataFrame({"x": [1.5, float("nan"), float("inf")]})
     assert json.loads(encode(rows, Format.json)) == [{"x": 1.5}, {"x": None}, {"x": None}]
