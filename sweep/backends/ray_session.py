@@ -4,14 +4,13 @@ import json
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -36,14 +35,21 @@ clusters that were started elsewhere."""
 _OBJECT_STORE_BYTES: Final = 128 << 20
 """Only the plan and manifest rows pass through it."""
 
-_PRELOADED: Final = "sweep.backends.ray_worker,core.engine,numba"
-"""What workers import while the driver still connects."""
-
 _HEAD_MISSES: Final = 6
 """Looks at the head node in a row, half a second apart, that must fail."""
 
-_ONE_THREAD: Final = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "ARROW_NUM_THREADS")
-"""Shards run side by side, so that each takes one core."""
+_ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1"}
+"""Environment of workers: shards run side by side, so that each takes one core."""
+
+_PRIVATE: Final = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # What workers import while the driver still connects.
+    "RAY_preload_python_modules": "sweep.backends.ray_worker,core.engine,numba",
+    "RAY_raylet_start_wait_time_s": "120",  # 30 s are not enough on a busy machine
+}
+"""Environment of a Ray of our own."""
 
 
 class Session:
@@ -122,39 +128,42 @@ def session(config: BackendConfig, versions: Mapping[str, str]) -> Iterator[Sess
     """Ray, connected; on leaving, whatever was started here is ended."""
     join = _joined if config.kind == "ray_cluster" else _started
     handler = signal.getsignal(signal.SIGTERM)
-    with join(config, jit_cache.settings(versions)) as ray:
+    with ExitStack() as at_end:
+        ray = join(config, jit_cache.settings(versions) | _ONE_THREAD, at_end)
         signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, which aborts
         yield Session(ray)
 
 
-@contextmanager
-def _started(config: BackendConfig, settings: dict[str, str]) -> Iterator[Any]:
-    folder = Path(tempfile.mkdtemp(prefix="ss-"))
-    with _environment(settings | _local_settings(folder)):
-        import ray
-        from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+def _started(config: BackendConfig, settings: dict[str, str], at_end: ExitStack) -> Any:
+    """A Ray of our own, with a token of its own that nobody else can read."""
+    place = tempfile.TemporaryDirectory(prefix="ss-", ignore_cleanup_errors=True)
+    folder = Path(at_end.enter_context(place))
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    settings = settings | _PRIVATE | {"RAY_AUTH_TOKEN_PATH": str(token)}
+    at_end.enter_context(_changed(os.environ, settings))
+    import ray
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
-        _keep_loopback("127.0.0.1")
-        # Ray reads its environment once, at its import, which may have been earlier.
-        Config.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
-        try:
-            with _lean():
-                ray.init(
-                    address="local",
-                    num_cpus=config.num_cpus,
-                    include_dashboard=False,
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    log_to_driver=False,
-                    logging_level="error",
-                    _node_ip_address="127.0.0.1",
-                    _temp_dir=str(folder),
-                    _system_config=dict(HEALTH_CHECKS),  # Ray adds its own
-                )
-            yield ray
-        finally:
-            ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+    _keep_loopback("127.0.0.1")
+    # Ray reads its environment once, at its import, which may have been earlier.
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+    at_end.callback(ray.shutdown)
+    with _lean():
+        ray.init(
+            address="local",
+            num_cpus=config.num_cpus,
+            include_dashboard=False,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level="error",
+            _node_ip_address="127.0.0.1",
+            _temp_dir=str(folder),
+            _system_config=dict(HEALTH_CHECKS),  # Ray adds its own
+        )
+    return ray
 
 
 @contextmanager
@@ -169,14 +178,32 @@ def _lean() -> Iterator[None]:
     from ray._private import parameter, services, utils
 
     quiet = {"no_monitor": True, "include_log_monitor": False}
-    with (
-        _replaced(utils, "get_dashboard_dependency_error", lambda _: _not_wanted),
-        _replaced(services, "start_api_server", lambda _: lambda *_, **__: (None, None)),
-        _replaced(services, "ConsolePopen", lambda popen: partial(popen, process_group=0)),
-        _replaced(services, "get_node", lambda get_node: partial(_registered, get_node)),
-        _replaced(parameter, "RayParams", lambda params: partial(params, **quiet)),
-    ):
+    stand_ins: list[tuple[Any, str, Callable[[Any], Any]]] = [
+        (utils, "get_dashboard_dependency_error", lambda _: _not_wanted),
+        (services, "start_api_server", lambda _: lambda *_, **__: (None, None)),
+        (services, "ConsolePopen", lambda popen: partial(popen, process_group=0)),
+        (services, "get_node", lambda get_node: partial(_registered, get_node)),
+        (parameter, "RayParams", lambda params: partial(params, **quiet)),
+    ]
+    with ExitStack() as at_end:
+        for module, name, made_of in stand_ins:
+            if name in vars(module):
+                stand_in = {name: made_of(getattr(module, name))}
+                at_end.enter_context(_changed(vars(module), stand_in))
         yield
+
+
+@contextmanager
+def _changed(values: MutableMapping[str, Any], to: Mapping[str, Any]) -> Iterator[None]:
+    """The block, with some other `values`; those of before are put back."""
+    before = {name: values[name] for name in to.keys() & values.keys()}
+    values.update(to)
+    try:
+        yield
+    finally:
+        values.update(before)
+        for name in to.keys() - before.keys():
+            values.pop(name, None)
 
 
 def _not_wanted() -> ImportError:
@@ -197,36 +224,7 @@ def _registered(get_node: Callable[..., Any], gcs_address: str, node_id: str) ->
     return get_node(gcs_address, node_id)
 
 
-@contextmanager
-def _replaced(module: Any, name: str, by: Callable[[Any], Any]) -> Iterator[None]:
-    """What `by` makes of `module.name`, in its place; nothing if there is no such name."""
-    before = getattr(module, name, None)
-    if before is not None:
-        setattr(module, name, by(before))
-    try:
-        yield
-    finally:
-        if before is not None:
-            setattr(module, name, before)
-
-
-def _local_settings(folder: Path) -> dict[str, str]:
-    """Environment of a private Ray: a token file of its own, one thread a worker."""
-    token = folder / "token"
-    token.touch(mode=0o600)
-    token.write_text(secrets.token_hex(32))
-    return {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "RAY_preload_python_modules": _PRELOADED,
-        "RAY_raylet_start_wait_time_s": "120",  # 30 s are not enough on a busy machine
-    } | dict.fromkeys(_ONE_THREAD, "1")
-
-
-@contextmanager
-def _joined(config: BackendConfig, settings: dict[str, str]) -> Iterator[Any]:
+def _joined(config: BackendConfig, settings: dict[str, str], at_end: ExitStack) -> Any:
     address = reached(config)
     import ray
 
@@ -241,10 +239,8 @@ def _joined(config: BackendConfig, settings: dict[str, str]) -> Iterator[Any]:
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).strip().split("\n")[0]
         raise RefusedError(f"cannot join the Ray cluster at {address}: {reason}") from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+    at_end.callback(ray.shutdown)
+    return ray
 
 
 def _reach(address: str, timeout_s: float) -> None:
@@ -279,8 +275,8 @@ def _keep_loopback(address: str) -> None:
     """Let a loopback address be one: on Linux, Ray would take the machine's outer address."""
     from ray._private import ray_constants
 
-    outer = not address.startswith(("127.", "localhost", "[::1]"))
-    ray_constants.ENABLE_RAY_CLUSTER = outer
+    is_local = address.startswith(("127.", "localhost", "[::1]"))
+    ray_constants.ENABLE_RAY_CLUSTER = not is_local
 
 
 def _shipped(settings: Mapping[str, str]) -> dict[str, Any]:
@@ -289,7 +285,6 @@ def _shipped(settings: Mapping[str, str]) -> dict[str, Any]:
     A job that was submitted has the code already; what its own runtime environment sets, Ray
     refuses to set twice.
     """
-    settings = {**settings, **dict.fromkeys(_ONE_THREAD, "1")}
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "null"))
     taken = (job or {}).get("runtime_env", {}).get("env_vars", {})
     environment = {"env_vars": {n: value for n, value in settings.items() if n not in taken}}
@@ -297,15 +292,3 @@ def _shipped(settings: Mapping[str, str]) -> dict[str, Any]:
         return environment
     packages = [package.__path__[0] for package in (core, sweep)]
     return environment | {"py_modules": packages, "excludes": ["__pycache__"]}
-
-
-@contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ[name] for name in settings.keys() & os.environ.keys()}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name in settings:
-            os.environ.pop(name, None)
-        os.environ.update(before)
