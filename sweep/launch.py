@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sweep.backends import Backend, BackendConfig, RayLostError
+from sweep.backends import Backend, BackendConfig, InlineBackend, RayLostError
 from sweep.errors import RefusedError
 from sweep.folder import StorageError
 from sweep.grid import Grid
@@ -136,8 +136,6 @@ class _Launch:
 
 def _backend(config: BackendConfig) -> Backend:
     if config.kind == "inline":
-        from sweep.backends.inline import InlineBackend
-
         return InlineBackend()
     from sweep.backends.ray_pool import RayBackend
 

@@ -39,9 +39,10 @@ class Task:
     action: str
     shard: Shard
     whole: Shard
+    arguments: tuple[Any, ...]
+    """Of the action: a file's name, or the parts to join; then, of `give_up`, the reason."""
     tries: int = 0
     since: float = 0.0
-    reason: str = ""
     node: str = ""
     stale: bool = False
 
@@ -50,25 +51,25 @@ class Task:
         return self.shard != self.whole
 
 
+@dataclass
 class RayBackend:
     """Local Ray, or a cluster."""
 
-    def __init__(self, config: BackendConfig) -> None:
-        self._config = config
-        self.start_s = 0.0
+    config: BackendConfig
+    start_s: float = 0.0
 
     def run(self, work: Work, shards: Iterable[Shard]) -> Iterator[Manifest]:
         start = time.monotonic()
-        with session(self._config, work.versions) as ray:
-            if self._config.kind == "ray_cluster":
+        with session(self.config, work.versions) as ray:
+            if self.config.kind == "ray_cluster":
                 ray.on_every_node(ray_worker.inspect, work)
             self.start_s = time.monotonic() - start
             with ray.watched(f"What is done is kept; resume with: {work.plan.resume}"):
-                yield from _Pool(ray, work, iter(shards)).manifests()
+                yield from _Pool(ray, work, shards).manifests()
 
 
 class _Pool:
-    def __init__(self, connection: Session, work: Work, shards: Iterator[Shard]) -> None:
+    def __init__(self, connection: Session, work: Work, shards: Iterable[Shard]) -> None:
         self._session = connection
         self._ray = connection.ray
         self._work = work
@@ -77,8 +78,9 @@ class _Pool:
         self._remote = {
             name: remote(getattr(ray_worker, name)) for name in ("compute", "join", "give_up")
         }
-        self._shards = shards
+        self._fresh = (Task("compute", shard, shard, ("",)) for shard in shards)
         self._ready: deque[Task] = deque()
+        """What is to be done before anything fresh."""
         self._running: dict[Any, Task] = {}
         self._splits: dict[Shard, set[Shard]] = {}
         """Shards that are computed in parts, and the parts that are done."""
@@ -103,11 +105,10 @@ class _Pool:
 
     def _done(self) -> list[Any]:
         """What has ended, all of it at once: a call for each would be quadratic in the workers."""
-        some, rest = self._ray.wait(list(self._running), num_returns=1, timeout=_TICK_S)
-        if not some or not rest:
-            return list(some)
-        more, _ = self._ray.wait(rest, num_returns=len(rest), timeout=0)
-        return [*some, *more]
+        done, rest = self._ray.wait(list(self._running), num_returns=1, timeout=_TICK_S)
+        if done and rest:
+            done = done + self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        return list(done)
 
     def _look_at_nodes(self) -> None:
         """See which nodes are alive, and take back what was given to others.
@@ -130,30 +131,13 @@ class _Pool:
     def _fill(self) -> None:
         """Give every CPU one task: a shard takes seconds, so a queue would gain nothing."""
         for node in self._free():
-            if not (task := self._next()):
+            task = self._ready.popleft() if self._ready else next(self._fresh, None)
+            if task is None:
                 return
-            self._submit(task, node)
-
-    def _next(self) -> Task | None:
-        if self._ready:
-            return self._ready.popleft()
-        shard = next(self._shards, None)
-        return None if shard is None else Task("compute", shard, shard)
-
-    def _submit(self, task: Task, node: str) -> None:
-        arguments: tuple[Any, ...] = (task.shard, self._name(task))
-        if task.action == "join":
-            arguments = (task.shard, tuple(self._splits[task.whole]))
-        elif task.action == "give_up":
-            arguments = (*arguments, task.reason)
-        task.since, task.node = time.monotonic(), node
-        remote = self._session.on_node(self._remote[task.action], node)
-        reference = remote.remote(self._reference, *arguments)
-        self._running[reference] = task
-
-    @staticmethod
-    def _name(task: Task) -> str:
-        return ray_worker.part_name(task.shard) if task.is_part else ""
+            task.since, task.node = time.monotonic(), node
+            remote = self._session.on_node(self._remote[task.action], node)
+            reference = remote.remote(self._reference, task.shard, *task.arguments)
+            self._running[reference] = task
 
     def _finish(self, reference: Any) -> Manifest | None:
         task = self._running.pop(reference)
@@ -180,7 +164,7 @@ class _Pool:
         done = self._splits[task.whole]
         done.add(task.shard)
         if sum(part.points for part in done) == task.whole.points:
-            self._ready.appendleft(Task("join", task.whole, task.whole))
+            self._ready.appendleft(Task("join", task.whole, task.whole, (tuple(done),)))
         return None
 
     def _settle(self, whole: Shard) -> None:
@@ -220,7 +204,8 @@ class _Pool:
             late = time.monotonic() - task.since >= self._work.deadline_s
             why = f"no outcome within {self._work.deadline_s:g} s" if late else "its worker died"
             reason = f"WorkerLost: {why}, {task.tries} times."
-            self._ready.append(Task("give_up", task.shard, task.whole, reason=reason))
+            arguments = (*task.arguments, reason)
+            self._ready.append(Task("give_up", task.shard, task.whole, arguments))
 
     def _split(self, task: Task, ways: int) -> None:
         """Compute the points of `task` in up to `ways` parts, which are joined in the end."""
@@ -228,7 +213,8 @@ class _Pool:
         size = -(-task.shard.points // ways)
         for first in range(task.shard.first, task.shard.last, size):
             part = Shard(first, min(first + size, task.shard.last))
-            self._ready.append(Task("compute", part, task.whole, tries=min(task.tries, 1)))
+            name = ray_worker.part_name(part)
+            self._ready.append(Task("compute", part, task.whole, (name,), min(task.tries, 1)))
 
     def _help_stragglers(self) -> None:
         """Let idle workers compute parts of the shard that has been running for longest."""

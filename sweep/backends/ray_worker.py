@@ -11,6 +11,7 @@ from core.compiled import compile_all
 from sweep import shard_file
 from sweep.checksum import checksum
 from sweep.errors import RefusedError
+from sweep.folder import STAGED
 from sweep.jit_cache import warm_up
 from sweep.model import Engine
 from sweep.plan import Shard
@@ -18,12 +19,12 @@ from sweep.provenance import versions
 from sweep.schema import table
 from sweep.shard import Work, blank
 from sweep.shard_file import Manifest
-from sweep.store import LEASE, PARTS, Store
+from sweep.store import LEASE, Store
 
 
 def part_name(part: Shard) -> str:
     """File of a part of a shard, until the parts are joined."""
-    return f"{PARTS}{part.first}-{part.last}.parquet"
+    return f"{STAGED}part-{part.first}-{part.last}.parquet"
 
 
 def compute(work: Work, shard: Shard, name: str) -> Manifest:
