@@ -93,7 +93,7 @@ class _Launch:
         deadline_s = self._job.backend.deadline_s
         outcomes = self._planning.outcomes
         work = Work(plan, self._store, outcomes, lease.owner, deadline_s, versions())
-        reporter = Reporter(plan.points, ledger.points, ledger.failures, shards)
+        reporter = Reporter(ledger)
         lease.facts = reporter.facts
         tell(
             f"{self._store.uri}: {points:,} of {plan.points:,} points to do, "
