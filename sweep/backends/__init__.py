@@ -1,4 +1,8 @@
-"""Where shards run. One contract: yield the manifest of each shard once it is on disk."""
+"""Where shards run. One contract: yield the manifest of each shard once it is on disk.
+
+On Ray, `ray_pool` hands the shards out, `ray_session` connects (to what `ray_local` starts, or to a
+cluster) and `ray_worker` is what runs there.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any, Final
 
 from sweep.backends import BackendConfig, RayLostError, ray_worker
-from sweep.backends.ray_session import Session, raise_cause, session
+from sweep.backends.ray_session import nodes, on_every_node, on_node, raise_cause, session
 from sweep.plan import Shard
 from sweep.shard import Work
 from sweep.shard_file import Manifest
@@ -60,21 +60,20 @@ class RayBackend:
 
     def run(self, work: Work, shards: Iterable[Shard]) -> Iterator[Manifest]:
         start = time.monotonic()
-        with session(self.config, work.versions) as ray:
+        resume = f"What is done is kept; resume with: {work.plan.resume}"
+        with session(self.config, work.versions, resume) as ray:
             if self.config.kind == "ray_cluster":
-                ray.on_every_node(ray_worker.inspect, work)
+                on_every_node(ray, ray_worker.inspect, work)
             self.start_s = time.monotonic() - start
-            with ray.watched(f"What is done is kept; resume with: {work.plan.resume}"):
-                yield from _Pool(ray, work, shards).manifests()
+            yield from _Pool(ray, work, shards).manifests()
 
 
 class _Pool:
-    def __init__(self, connection: Session, work: Work, shards: Iterable[Shard]) -> None:
-        self._session = connection
-        self._ray = connection.ray
+    def __init__(self, ray: Any, work: Work, shards: Iterable[Shard]) -> None:
+        self._ray = ray
         self._work = work
-        self._reference = self._ray.put(work)
-        remote = self._ray.remote(max_retries=0, num_cpus=1)
+        self._reference = ray.put(work)
+        remote = ray.remote(max_retries=0, num_cpus=1)
         self._remote = {
             name: remote(getattr(ray_worker, name)) for name in ("compute", "join", "give_up")
         }
@@ -116,8 +115,8 @@ class _Pool:
         Ray itself fails the tasks of a node that was killed at once, but those of one that hangs or
         is cut off only after minutes, though it has noticed.
         """
-        self._nodes = nodes = self._session.nodes()
-        lost = [r for r, task in self._running.items() if task.node and task.node not in nodes]
+        self._nodes = alive = nodes(self._ray)
+        lost = [r for r, task in self._running.items() if task.node and task.node not in alive]
         for task in map(self._running.pop, lost):
             if not task.stale:
                 self._lost(task, self._ray.exceptions.NodeDiedError("its node is gone"))
@@ -135,7 +134,7 @@ class _Pool:
             if task is None:
                 return
             task.since, task.node = time.monotonic(), node
-            remote = self._session.on_node(self._remote[task.action], node)
+            remote = on_node(self._remote[task.action], node)
             reference = remote.remote(self._reference, task.shard, *task.arguments)
             self._running[reference] = task
 
