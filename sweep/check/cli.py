@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweep.pipes import ends_with_its_reader
+from sweep.terminal import ends_with_its_reader
 
 if TYPE_CHECKING:
     from sweep.check.goldens import Report
