@@ -7,7 +7,6 @@ sum over its rows. Parameters follow from the plan, so `verify` compares them wi
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -60,31 +59,22 @@ def _folded(hashes: Any, bits: Any) -> Any:
 
 def _bits(array: pa.Array) -> Hashes:
     """64 bits for each value, read from memory: pyarrow's own conversions would import pandas."""
+    if array.null_count == len(array):
+        return np.full(len(array), _NULL)
+    if pa.types.is_string(array.type):
+        array = array.dictionary_encode()
     rows, start = len(array), array.offset
-    if array.null_count == rows:
-        return np.full(rows, _NULL)
-    valid, *buffers = array.buffers()
+    valid, data, *_ = array.buffers()
     if pa.types.is_dictionary(array.type):
-        values = _bits(array.dictionary)[np.frombuffer(buffers[0], np.int32, rows, start * 4)]
-    elif pa.types.is_string(array.type):
-        values = _hashed_texts(buffers, start, rows)
+        texts = array.dictionary.view(pa.binary()).to_pylist()
+        hashes = np.array([_hashed(text) for text in texts], np.uint64)
+        values = hashes[np.frombuffer(data, np.int32, rows, start * 4)]
     else:
-        values = np.frombuffer(buffers[0], np.uint64, rows, start * 8)
+        values = np.frombuffer(data, np.uint64, rows, start * 8)
     if array.null_count == 0:
         return values
     known = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[start : start + rows]
     return np.where(known, values, _NULL)
-
-
-def _hashed_texts(buffers: list[Any], start: int, rows: int) -> Hashes:
-    ends = np.frombuffer(buffers[0], np.int32, rows + 1, start * 4)
-    data = buffers[1].to_pybytes() if buffers[1] else b""
-    first = data[ends[0] : ends[1]]
-    same = (np.diff(ends) == len(first)).all()
-    if same and data[ends[0] : ends[-1]] == first * rows:
-        return np.full(rows, _hashed(first), np.uint64)
-    texts = (data[a:b] for a, b in pairwise(ends.tolist()))
-    return np.fromiter(map(_hashed, texts), np.uint64, rows)
 
 
 @lru_cache(1 << 12)
