@@ -55,11 +55,6 @@ class Reporter:
             tell(self.line())
 
     @property
-    def rate(self) -> float:
-        """Points a second since this driver began."""
-        return (self._ledger.points - self._before) / max(time.monotonic() - self._start, 1e-9)
-
-    @property
     def eta_s(self) -> float | None:
         """Seconds left, if shards keep arriving as the last ones did.
 
@@ -76,20 +71,22 @@ class Reporter:
         return max(left * each, self._longest_s - (now - self._arrivals[-1]))
 
     def facts(self) -> dict[str, Any]:
-        """The same for machines."""
-        eta = None if self.eta_s is None else round(self.eta_s, 1)
+        """How far the run is, for machines; the rate is this driver's."""
+        ledger, eta = self._ledger, self.eta_s
+        rate = (ledger.points - self._before) / max(time.monotonic() - self._start, 1e-9)
         return {
-            "points": self._ledger.plan.points, "points_done": self._ledger.points,
-            "failures": self._ledger.failures, "points_per_s": round(self.rate, 1), "eta_s": eta,
+            "points": ledger.plan.points, "points_done": ledger.points,
+            "failures": ledger.failures, "points_per_s": round(rate, 1),
+            "eta_s": None if eta is None else round(eta, 1),
         }  # fmt: skip
 
     def line(self) -> str:
-        """One line for people."""
+        """The same for people."""
         now = self.facts()
         left = "no rate yet" if now["eta_s"] is None else f"{now['eta_s']:,.0f} s left"
         return (
-            f"{now['points_done']:,} of {now['points']:,} points, {self.rate:,.0f} points/s, {left}"
-            f", {now['failures']:,} failed"
+            f"{now['points_done']:,} of {now['points']:,} points, "
+            f"{now['points_per_s']:,.0f} points/s, {left}, {now['failures']:,} failed"
         )
 
 
