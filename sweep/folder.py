@@ -24,6 +24,8 @@ REMOTE_PATIENCE_S: Final = 60.0
 """How long requests to a remote filesystem are repeated before the run stops."""
 
 _GOOGLE_RETRY_S: Final = 10
+"""When pyarrow gives up a request to Google's storage; its default is 15 minutes, in which no
+signal is heard."""
 
 _T = TypeVar("_T")
 
@@ -56,7 +58,9 @@ class Folder:
         """Filesystem and path of the folder. It may take a request, e.g. for a bucket's region."""
         if "://" not in self.uri:
             return fs.LocalFileSystem(), self.uri
-        uri = _bounded(self.uri)
+        uri = self.uri
+        if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds=" not in uri:
+            uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={_GOOGLE_RETRY_S}"
         try:
             where, path = self._patiently(lambda: fs.FileSystem.from_uri(uri), "open a file")
         except pa.ArrowException as error:
@@ -188,14 +192,6 @@ class Folder:
 def reason(error: BaseException) -> str:
     """The first line of an error, which is where the reason is."""
     return str(error).strip().split("\n")[0][:300] or type(error).__name__
-
-
-def _bounded(uri: str) -> str:
-    """`uri` so that pyarrow's client for Google's storage gives one request up in time: its default
-    is 15 minutes, in which no signal is heard."""
-    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
-        return uri
-    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={_GOOGLE_RETRY_S}"
 
 
 def _drop(where: fs.FileSystem, path: str) -> None:

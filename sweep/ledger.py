@@ -36,16 +36,13 @@ class Ledger:
                 f" ({len(foreign)} such files). Move them away."
             )
         with ThreadPoolExecutor(_READERS) as readers:
-            for manifest in filter(None, readers.map(self._checked, present.values())):
+            for manifest in filter(None, readers.map(self._checked, present, present.values())):
                 self.add(manifest)
         self.changed = False
 
-    def _name(self, shard: Shard) -> str:
-        return shard_name(shard, self.plan.points)
-
-    def _checked(self, shard: Shard) -> Manifest | None:
+    def _checked(self, name: str, shard: Shard) -> Manifest | None:
         try:
-            return shard_file.check(self._store, self._name(shard), self.plan, shard)
+            return shard_file.check(self._store, name, self.plan, shard)
         except TornError:
             return None
 
@@ -75,14 +72,15 @@ class Ledger:
     def confirm(self) -> None:
         """Look again before the run is called done: StorageError if a shard has vanished."""
         files = self._store.files()
+        names = (shard_name(shard, self.plan.points) for shard in self.plan.shards())
         gone = (
-            self._name(s)
-            for s, size in zip(self.plan.shards(), self._sizes, strict=True)
-            if files.get(self._name(s)) != size and not self._checked(s)  # or written once more
+            name
+            for name, shard, size in zip(names, self.plan.shards(), self._sizes, strict=True)
+            if files.get(name) != size and not self._checked(name, shard)  # or written once more
         )
-        if names := list(islice(gone, 3)):
+        if some := list(islice(gone, 3)):
             raise StorageError(
-                f"shards that were written are missing or changed: {', '.join(names)}. If workers "
+                f"shards that were written are missing or changed: {', '.join(some)}. If workers "
                 "run on other machines, results_dir must be shared, or an s3:// address."
             )
 
