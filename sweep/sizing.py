@@ -103,11 +103,7 @@ def _costs(grid: Grid, outcomes: Outcomes, stretches: list[Shard]) -> list[float
 
 
 def _cost(grid: Grid, outcomes: Outcomes, first: int, last: int) -> float:
-    """Seconds a point, from ever more points in the middle of a stretch, while they are cheap.
-
-    Neighbours share their workload, so that many cost less apiece than one. What was spent on
-    compiling is not counted.
-    """
+    """Seconds a point of ever more neighbours, which share work, while they are cheap."""
     middle = (first + last) // 2
     for points in _PROBE_POINTS:
         stop = min(middle + points, last)

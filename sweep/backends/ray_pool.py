@@ -7,13 +7,14 @@ down to the one guilty point.
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
-from sweep.backends import BackendConfig, RayLostError, ray_worker
+from sweep.backends import BackendConfig, RayLostError
 from sweep.backends.ray_session import nodes, on_every_node, on_node, raise_cause, session
+from sweep.backends.ray_worker import compute, give_up, inspect, join, part_name
 from sweep.plan import Shard
 from sweep.shard import Work
 from sweep.shard_file import Manifest
@@ -36,7 +37,7 @@ computed in parts by workers that have nothing else to do."""
 class Task:
     """`compute`, `join` or `give_up` of a shard, or of a part of the shard `whole`."""
 
-    action: str
+    action: Callable[..., Manifest]
     shard: Shard
     whole: Shard
     arguments: tuple[Any, ...]
@@ -63,7 +64,7 @@ class RayBackend:
         resume = f"What is done is kept; resume with: {work.plan.resume}"
         with session(self.config, work.versions, resume) as ray:
             if self.config.kind == "ray_cluster":
-                on_every_node(ray, ray_worker.inspect, work)
+                on_every_node(ray, inspect, work)
             self.start_s = time.monotonic() - start
             yield from _Pool(ray, work, shards).manifests()
 
@@ -74,10 +75,8 @@ class _Pool:
         self._work = work
         self._reference = ray.put(work)
         remote = ray.remote(max_retries=0, num_cpus=1)
-        self._remote = {
-            name: remote(getattr(ray_worker, name)) for name in ("compute", "join", "give_up")
-        }
-        self._fresh = (Task("compute", shard, shard, ("",)) for shard in shards)
+        self._remote = {action: remote(action) for action in (compute, join, give_up)}
+        self._fresh = (Task(compute, shard, shard, ("",)) for shard in shards)
         self._ready: deque[Task] = deque()
         """What is to be done before anything fresh."""
         self._running: dict[Any, Task] = {}
@@ -110,11 +109,7 @@ class _Pool:
         return list(done)
 
     def _look_at_nodes(self) -> None:
-        """See which nodes are alive, and take back what was given to others.
-
-        Ray itself fails the tasks of a node that was killed at once, but those of one that hangs or
-        is cut off only after minutes, though it has noticed.
-        """
+        """Take back what lost nodes were given: Ray fails tasks of a silent one after minutes."""
         self._nodes = alive = nodes(self._ray)
         lost = [r for r, task in self._running.items() if task.node and task.node not in alive]
         for task in map(self._running.pop, lost):
@@ -163,7 +158,7 @@ class _Pool:
         done = self._splits[task.whole]
         done.add(task.shard)
         if sum(part.points for part in done) == task.whole.points:
-            self._ready.appendleft(Task("join", task.whole, task.whole, (tuple(done),)))
+            self._ready.appendleft(Task(join, task.whole, task.whole, (tuple(done),)))
         return None
 
     def _settle(self, whole: Shard) -> None:
@@ -176,7 +171,7 @@ class _Pool:
                 task.stale = True
                 self._ray.cancel(reference, force=True)
         for part in self._splits.pop(whole):
-            self._work.store.delete(ray_worker.part_name(part))
+            self._work.store.delete(part_name(part))
 
     def _lost(self, task: Task, error: Exception) -> None:
         """A worker died: try again, with fewer points once that has happened twice."""
@@ -188,12 +183,12 @@ class _Pool:
         self._losses += 1
         if self._losses > _LOSSES + sum(self._nodes.values()):  # a node takes all its workers along
             raise RayLostError(f"no worker survives; {self._losses} died: {error}") from error
-        if task.action == "compute" and not task.is_part and task.whole in self._splits:
+        if task.action is compute and not task.is_part and task.whole in self._splits:
             return  # its parts are on their way
         out_of_memory = isinstance(error, errors.OutOfMemoryError)
         if not isinstance(error, errors.NodeDiedError):
             task.tries += 1
-        if task.action != "compute":
+        if task.action is not compute:
             self._ready.append(task)
         elif task.shard.points > 1 and (task.tries > 1 or out_of_memory):
             self._split(task, _PARTS)
@@ -204,7 +199,7 @@ class _Pool:
             why = f"no outcome within {self._work.deadline_s:g} s" if late else "its worker died"
             reason = f"WorkerLost: {why}, {task.tries} times."
             arguments = (*task.arguments, reason)
-            self._ready.append(Task("give_up", task.shard, task.whole, arguments))
+            self._ready.append(Task(give_up, task.shard, task.whole, arguments))
 
     def _split(self, task: Task, ways: int) -> None:
         """Compute the points of `task` in up to `ways` parts, which are joined in the end."""
@@ -212,8 +207,8 @@ class _Pool:
         size = -(-task.shard.points // ways)
         for first in range(task.shard.first, task.shard.last, size):
             part = Shard(first, min(first + size, task.shard.last))
-            name = ray_worker.part_name(part)
-            self._ready.append(Task("compute", part, task.whole, (name,), min(task.tries, 1)))
+            arguments = (part_name(part),)
+            self._ready.append(Task(compute, part, task.whole, arguments, min(task.tries, 1)))
 
     def _help_stragglers(self) -> None:
         """Let idle workers compute parts of the shard that has been running for longest."""
@@ -228,5 +223,5 @@ class _Pool:
             self._split(min(late, key=lambda task: task.since), min(_PARTS, 2 * idle))
 
     def _may_be_cut(self, task: Task) -> bool:
-        is_whole = task.action == "compute" and not task.is_part and task.shard.points > 1
+        is_whole = task.action is compute and not task.is_part and task.shard.points > 1
         return is_whole and not task.stale and task.whole not in self._splits

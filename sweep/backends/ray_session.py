@@ -114,11 +114,8 @@ def reached(config: BackendConfig) -> str:
 
 
 def _shipped(settings: Mapping[str, str]) -> dict[str, Any]:
-    """A runtime environment with our code, some 100 KB, and the settings of a worker.
-
-    A job that was submitted has the code already; what its own runtime environment sets, Ray
-    refuses to set twice.
-    """
+    """A runtime environment with `settings`, and our code unless this is a job that was submitted
+    with it. What a job's own runtime environment sets, Ray refuses to set twice."""
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "null"))
     taken = (job or {}).get("runtime_env", {}).get("env_vars", {})
     environment = {"env_vars": {n: value for n, value in settings.items() if n not in taken}}
