@@ -53,10 +53,8 @@ def _watched(stream: Any) -> TextIO:
 
 
 class _Watched(io.FileIO):
-    """A file that raises SystemExit once if it is a pipe that nobody reads, then swallows all.
-
-    Not BrokenPipeError, which rich and click turn into exit code 1.
-    """
+    """A file that raises SystemExit once if it is a pipe that nobody reads, then swallows all; not
+    BrokenPipeError, which rich and click turn into exit code 1."""
 
     _is_gone = False
 

@@ -70,10 +70,9 @@ def started(num_cpus: int | None, settings: dict[str, str], at_end: ExitStack) -
 
 @contextmanager
 def _lean() -> Iterator[None]:
-    """Start Ray as one that was installed without its dashboard, and without the autoscaler and the
-    copier of logs: four processes instead of seven, in half the time. They are no part of this
-    process's group: a signal to all of it would end the raylet, and that would end this process
-    before it has released its lease and said how to go on.
+    """Start Ray without dashboard, autoscaler and copier of logs: four processes instead of seven,
+    in half the time. Each is in a group of its own: a signal to ours would end the raylet, and that
+    would end this process before it has released its lease and said how to go on.
 
     These names are Ray's own (2.52 to 2.60); a Ray that lacks one starts what it stands for.
     """
