@@ -137,10 +137,9 @@ class Folder:
     def get_json(self, name: str) -> dict[str, Any] | None:
         """A JSON object; None if it is missing, torn, too large, or no object."""
         try:
-            data = json.loads(self.get(name, MAX_JSON_BYTES) or b"null")
-        except (ValueError, RecursionError, TooLargeError):
+            return json_object(self.get(name, MAX_JSON_BYTES) or b"")
+        except TooLargeError:
             return None
-        return data if isinstance(data, dict) else None
 
     def put_json(self, name: str, data: dict[str, Any]) -> None:
         self.put(name, _json(data))
@@ -192,6 +191,15 @@ class Folder:
 def reason(error: BaseException) -> str:
     """The first line of an error, which is where the reason is."""
     return str(error).strip().split("\n")[0][:300] or type(error).__name__
+
+
+def json_object(text: bytes) -> dict[str, Any] | None:
+    """The JSON object in `text`; None if that is torn, or no object."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
 
 
 def _drop(where: fs.FileSystem, path: str) -> None:
