@@ -99,7 +99,7 @@ class _Launch:
             f"{self._store.uri}: {points:,} of {plan.points:,} points to do, "
             f"{shards:,} shards, backend {kind}"
         )
-        with reporter:
+        with reporter.shown():
             for manifest in backend.run(work, ledger.missing()):
                 ledger.add(manifest)
                 reporter.add(manifest)

@@ -3,7 +3,8 @@
 import sys
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Self
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 from sweep.ledger import Ledger
 from sweep.shard_file import Manifest
@@ -20,7 +21,7 @@ _RECENT: Final = 64
 
 
 class Reporter:
-    """Shows what a ledger counts while the `with` block runs."""
+    """Shows what a ledger counts."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -33,14 +34,9 @@ class Reporter:
             total = ledger.plan.points
             self._task = self._bar.add_task(self.line(), total=total, completed=ledger.points)
 
-    def __enter__(self) -> Self:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._bar:
-            self._bar.stop()
+    def shown(self) -> AbstractContextManager[Any]:
+        """A block during which the bar is there, if there is a terminal."""
+        return self._bar or nullcontext()
 
     def add(self, manifest: Manifest) -> None:
         """Show that a shard has arrived, which the ledger has counted."""
