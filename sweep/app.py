@@ -24,7 +24,7 @@ from yaml import YAMLError
 
 from sweep.config import CONF, check_key, notes, options, register
 from sweep.errors import RefusedError, suggestion
-from sweep.pipes import ends_with_its_reader
+from sweep.terminal import ends_with_its_reader
 
 _BASE: Final[dict[str, Any]] = {"version_base": None} if hydra_version.startswith("1.3.") else {}
 """Today's defaults of Hydra; 1.4 has no others and warns if it is asked for them."""

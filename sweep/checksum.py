@@ -7,7 +7,6 @@ sum over its rows. Parameters follow from the plan, so `verify` compares them wi
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +17,7 @@ from core.compiled import elementwise, interpreted
 from core.draws import mix
 from sweep.schema import schema
 
-Words = NDArray[np.uint64]
+Hashes = NDArray[np.uint64]
 
 _MODULUS: Final = 1 << 128
 _NULL: Final = np.uint64(0x6E756C6C)
@@ -27,11 +26,11 @@ _ZERO: Final = np.uint64(0)
 
 def checksum(rows: pa.Table) -> str:
     """32 hex digits over `point`, outcomes, `engine` and `error` of all rows."""
-    hashes = _words(rows.column("point").combine_chunks())
+    hashes = _bits(rows.column("point").combine_chunks())
     with interpreted(steps=0):
         for field in schema():
             if field.metadata[b"role"] in (b"outcome", b"failure"):
-                hashes = _folded(hashes, _words(rows.column(field.name).combine_chunks()))
+                hashes = _folded(hashes, _bits(rows.column(field.name).combine_chunks()))
         low = _folded(hashes, _ZERO)
         high = _folded(low, _ZERO)
     return _text((_sum(high) << 64) + _sum(low))
@@ -46,48 +45,38 @@ def _text(number: int) -> str:
     return f"{number % _MODULUS:032x}"
 
 
-def _sum(words: Words) -> int:
+def _sum(hashes: Hashes) -> int:
     """All of it, beyond 64 bits."""
-    halves = words >> np.uint64(32), words & np.uint64(0xFFFFFFFF)
-    return (int(halves[0].sum()) << 32) + int(halves[1].sum())
+    high, low = hashes >> np.uint64(32), hashes & np.uint64(0xFFFFFFFF)
+    return (int(high.sum()) << 32) + int(low.sum())
 
 
 @elementwise
-def _folded(hashes: Any, words: Any) -> Any:
+def _folded(hashes: Any, bits: Any) -> Any:
     """Hashes of rows that have one more column."""
-    return mix(hashes) ^ words
+    return mix(hashes) ^ bits
 
 
-def _words(array: pa.Array) -> Words:
+def _bits(array: pa.Array) -> Hashes:
     """64 bits for each value, read from memory: pyarrow's own conversions would import pandas."""
-    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+    if array.null_count == len(array):
+        return np.full(len(array), _NULL)
+    if pa.types.is_string(array.type):
+        array = array.dictionary_encode()
     rows, start = len(array), array.offset
-    if array.null_count == rows:
-        return np.full(rows, _NULL)
-    valid, *buffers = array.buffers()
+    valid, data, *_ = array.buffers()
     if pa.types.is_dictionary(array.type):
-        values = _words(array.dictionary)[np.frombuffer(buffers[0], np.int32, rows, start * 4)]
-    elif pa.types.is_string(array.type):
-        values = _texts(buffers, start, rows)
+        texts = array.dictionary.view(pa.binary()).to_pylist()
+        hashes = np.array([_hashed(text) for text in texts], np.uint64)
+        values = hashes[np.frombuffer(data, np.int32, rows, start * 4)]
     else:
-        values = np.frombuffer(buffers[0], np.uint64, rows, start * 8)
+        values = np.frombuffer(data, np.uint64, rows, start * 8)
     if array.null_count == 0:
         return values
-    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[start : start + rows]
-    return np.where(bits, values, _NULL)
-
-
-def _texts(buffers: list[Any], start: int, rows: int) -> Words:
-    ends = np.frombuffer(buffers[0], np.int32, rows + 1, start * 4)
-    data = buffers[1].to_pybytes() if buffers[1] else b""
-    first = data[ends[0] : ends[1]]
-    same = (np.diff(ends) == len(first)).all()
-    if same and data[ends[0] : ends[-1]] == first * rows:
-        return np.full(rows, _word(first), np.uint64)
-    texts = (data[a:b] for a, b in pairwise(ends.tolist()))
-    return np.fromiter(map(_word, texts), np.uint64, rows)
+    known = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[start : start + rows]
+    return np.where(known, values, _NULL)
 
 
 @lru_cache(1 << 12)
-def _word(text: bytes) -> int:
+def _hashed(text: bytes) -> int:
     return int.from_bytes(sha256(text).digest()[:8], "little")

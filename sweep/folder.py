@@ -24,6 +24,8 @@ REMOTE_PATIENCE_S: Final = 60.0
 """How long requests to a remote filesystem are repeated before the run stops."""
 
 _GOOGLE_RETRY_S: Final = 10
+"""When pyarrow gives up a request to Google's storage; its default is 15 minutes, in which no
+signal is heard."""
 
 _T = TypeVar("_T")
 
@@ -56,7 +58,9 @@ class Folder:
         """Filesystem and path of the folder. It may take a request, e.g. for a bucket's region."""
         if "://" not in self.uri:
             return fs.LocalFileSystem(), self.uri
-        uri = _bounded(self.uri)
+        uri = self.uri
+        if uri.startswith(("gs://", "gcs://")) and "retry_limit_seconds=" not in uri:
+            uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={_GOOGLE_RETRY_S}"
         try:
             where, path = self._patiently(lambda: fs.FileSystem.from_uri(uri), "open a file")
         except pa.ArrowException as error:
@@ -133,10 +137,9 @@ class Folder:
     def get_json(self, name: str) -> dict[str, Any] | None:
         """A JSON object; None if it is missing, torn, too large, or no object."""
         try:
-            data = json.loads(self.get(name, MAX_JSON_BYTES) or b"null")
-        except (ValueError, RecursionError, TooLargeError):
+            return json_object(self.get(name, MAX_JSON_BYTES) or b"")
+        except TooLargeError:
             return None
-        return data if isinstance(data, dict) else None
 
     def put_json(self, name: str, data: dict[str, Any]) -> None:
         self.put(name, _json(data))
@@ -190,12 +193,13 @@ def reason(error: BaseException) -> str:
     return str(error).strip().split("\n")[0][:300] or type(error).__name__
 
 
-def _bounded(uri: str) -> str:
-    """`uri` so that pyarrow's client for Google's storage gives one request up in time: its default
-    is 15 minutes, in which no signal is heard."""
-    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
-        return uri
-    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={_GOOGLE_RETRY_S}"
+def json_object(text: bytes) -> dict[str, Any] | None:
+    """The JSON object in `text`; None if that is torn, or no object."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
 
 
 def _drop(where: fs.FileSystem, path: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sweep.backends import Backend, BackendConfig, RayLostError
+from sweep.backends import Backend, BackendConfig, InlineBackend, RayLostError
 from sweep.errors import RefusedError
 from sweep.folder import StorageError
 from sweep.grid import Grid
@@ -93,13 +93,13 @@ class _Launch:
         deadline_s = self._job.backend.deadline_s
         outcomes = self._planning.outcomes
         work = Work(plan, self._store, outcomes, lease.owner, deadline_s, versions())
-        reporter = Reporter(plan.points, ledger.points, ledger.failures, shards)
+        reporter = Reporter(ledger)
         lease.facts = reporter.facts
         tell(
             f"{self._store.uri}: {points:,} of {plan.points:,} points to do, "
             f"{shards:,} shards, backend {kind}"
         )
-        with reporter:
+        with reporter.shown():
             for manifest in backend.run(work, ledger.missing()):
                 ledger.add(manifest)
                 reporter.add(manifest)
@@ -136,8 +136,6 @@ class _Launch:
 
 def _backend(config: BackendConfig) -> Backend:
     if config.kind == "inline":
-        from sweep.backends.inline import InlineBackend
-
         return InlineBackend()
     from sweep.backends.ray_pool import RayBackend
 

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sweep.errors import RefusedError
 from sweep.folder import StorageError
@@ -17,8 +17,7 @@ STALE_S: Final = 15.0
 """A lease of another machine that did not beat for this long is taken over."""
 
 _SETTLE_S: Final = {True: 0.05, False: 1.0}
-"""By whether the folder is local: how long after writing a lease a rival's would show. One that was
-made where none was is nobody else's."""
+"""By whether the folder is local: how long after writing a lease a rival's would show."""
 
 
 def _machine() -> str:
@@ -51,8 +50,9 @@ class Lease:
         self._nr_beats = 0
         self._settled_at = 0.0
         self._over = threading.Event()
+        self.owner = uuid.uuid4().hex
         self._me = {
-            "owner": uuid.uuid4().hex,
+            "owner": self.owner,
             "host": os.uname().nodename,
             "pid": os.getpid(),
             "machine": _machine(),
@@ -61,22 +61,14 @@ class Lease:
         self.lost = False
         self._thread = threading.Thread(target=self._keep_beating, daemon=True)
 
-    @property
-    def owner(self) -> str:
-        return str(self._me["owner"])
-
-    def __enter__(self) -> "Lease":
-        self._settled_at = time.monotonic() + self._take()
+    def __enter__(self) -> Self:
+        # One that is made where none was is nobody else's.
+        if not self._store.put_new_json(LEASE, self._beat()):
+            self._wait_for_the_dead()
+            self._store.put_json(LEASE, self._beat())
+            self._settled_at = time.monotonic() + _SETTLE_S[self._store.is_local]
         self._thread.start()
         return self
-
-    def _take(self) -> float:
-        """Take the lease; returns for how many seconds a rival may still show."""
-        if self._store.put_new_json(LEASE, self._beat()):
-            return 0.0
-        self._wait_for_the_dead()
-        self._store.put_json(LEASE, self._beat())
-        return _SETTLE_S[self._store.is_local]
 
     def settle(self) -> None:
         """Wait until the lease is nobody else's; RefusedError if it is. Nothing may be written
@@ -104,11 +96,11 @@ class Lease:
     def _beats(self, seen: dict[str, Any]) -> bool:
         """Whether the lease changes from what was `seen` before it is stale; not if it is freed."""
         end = time.monotonic() + STALE_S
-        now: dict[str, Any] | None = seen
-        while now == seen and time.monotonic() < end:
+        while time.monotonic() < end:
             time.sleep(1.0)
-            now = self._store.get_json(LEASE)
-        return bool(now) and now != seen
+            if (now := self._store.get_json(LEASE)) != seen:
+                return bool(now)
+        return False
 
     def _is_mine(self, found: dict[str, Any] | None) -> bool:
         return found is not None and found.get("owner") == self.owner

@@ -24,43 +24,33 @@ class Ledger:
     """
 
     def __init__(self, plan: Plan, store: Store) -> None:
-        self._plan = plan
+        self.plan = plan
         self._store = store
         self._sizes = np.zeros(plan.nr_shards, np.int64)
         self._checksum = added([])
         self.points = self.shards = self.failures = self.peak_rss = 0
-        self.changed = False
-        self._take_stock()
-
-    def _take_stock(self) -> None:
-        present, foreign = self._store.shards(self._plan)
+        present, foreign = store.shards(plan)
         if foreign:
             raise ForeignError(
-                f"{self._store.uri}/{foreign[0]} is no shard of this run"
+                f"{store.uri}/{foreign[0]} is no shard of this run"
                 f" ({len(foreign)} such files). Move them away."
             )
         with ThreadPoolExecutor(_READERS) as readers:
-            for manifest in readers.map(self._checked, present.values()):
-                if manifest:
-                    self._count(manifest)
+            for manifest in filter(None, readers.map(self._checked, present, present.values())):
+                self.add(manifest)
+        self.changed = False
 
-    def _name(self, shard: Shard) -> str:
-        return shard_name(shard, self._plan.points)
-
-    def _checked(self, shard: Shard) -> Manifest | None:
+    def _checked(self, name: str, shard: Shard) -> Manifest | None:
         try:
-            return shard_file.check(self._store, self._name(shard), self._plan, shard)
+            return shard_file.check(self._store, name, self.plan, shard)
         except TornError:
             return None
 
     def add(self, manifest: Manifest) -> None:
-        """Count a shard that has just been written."""
+        """Count a shard that is on disk, once."""
         self.changed = True
-        self._count(manifest)
-
-    def _count(self, manifest: Manifest) -> None:
         shard = Shard(manifest.first, manifest.last)
-        at = self._plan.ordinal(shard)
+        at = self.plan.ordinal(shard)
         if self._sizes[at]:
             return
         self._sizes[at] = manifest.bytes
@@ -72,24 +62,25 @@ class Ledger:
 
     @property
     def is_complete(self) -> bool:
-        return self.shards == self._plan.nr_shards
+        return self.shards == self.plan.nr_shards
 
     def missing(self) -> Iterator[Shard]:
         """The shards that were not there at the start, in point order."""
         todo = self._sizes == 0
-        return (s for s, wanted in zip(self._plan.shards(), todo, strict=True) if wanted)
+        return (s for s, wanted in zip(self.plan.shards(), todo, strict=True) if wanted)
 
     def confirm(self) -> None:
         """Look again before the run is called done: StorageError if a shard has vanished."""
         files = self._store.files()
+        names = (shard_name(shard, self.plan.points) for shard in self.plan.shards())
         gone = (
-            self._name(s)
-            for s, size in zip(self._plan.shards(), self._sizes, strict=True)
-            if files.get(self._name(s)) != size and not self._checked(s)  # or written once more
+            name
+            for name, shard, size in zip(names, self.plan.shards(), self._sizes, strict=True)
+            if files.get(name) != size and not self._checked(name, shard)  # or written once more
         )
-        if names := list(islice(gone, 3)):
+        if some := list(islice(gone, 3)):
             raise StorageError(
-                f"shards that were written are missing or changed: {', '.join(names)}. If workers "
+                f"shards that were written are missing or changed: {', '.join(some)}. If workers "
                 "run on other machines, results_dir must be shared, or an s3:// address."
             )
 

@@ -3,8 +3,10 @@
 import sys
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Self
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
+from sweep.ledger import Ledger
 from sweep.shard_file import Manifest
 from sweep.terminal import tell
 
@@ -19,49 +21,34 @@ _RECENT: Final = 64
 
 
 class Reporter:
-    """Counts finished points and failures, and shows them while the `with` block runs."""
+    """Shows what a ledger counts."""
 
-    def __init__(self, points: int, done: int, failures: int, shards_left: int = 0) -> None:
-        self.points = points
-        self.done = done
-        self.failures = failures
-        self._shards_left = shards_left
-        self._arrivals = deque([time.monotonic()], maxlen=_RECENT + 1)
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._before = ledger.points
+        self._start = self._last_line = time.monotonic()
+        self._arrivals = deque([self._start], maxlen=_RECENT + 1)
         self._longest_s = 0.0
-        self._before = done
-        self._start = time.monotonic()
-        self._last_line = self._start
         self._bar = _bar() if sys.stderr.isatty() else None
         if self._bar:
-            self._task = self._bar.add_task(self.line(), total=points, completed=done)
+            total = ledger.plan.points
+            self._task = self._bar.add_task(self.line(), total=total, completed=ledger.points)
 
-    def __enter__(self) -> Self:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._bar:
-            self._bar.stop()
+    def shown(self) -> AbstractContextManager[Any]:
+        """A block during which the bar is there, if there is a terminal."""
+        return self._bar or nullcontext()
 
     def add(self, manifest: Manifest) -> None:
-        """Count one shard that is on disk."""
-        self.done += manifest.last - manifest.first
-        self.failures += manifest.failures
+        """Show that a shard has arrived, which the ledger has counted."""
         now = time.monotonic()
-        self._shards_left -= 1
         self._arrivals.append(now)
         self._longest_s = max(manifest.seconds, 0.9 * self._longest_s)
         if self._bar:
-            self._bar.update(self._task, completed=self.done, description=self.line())
+            done = self._ledger.points
+            self._bar.update(self._task, completed=done, description=self.line())
         elif now - self._last_line > _LINE_S:
             self._last_line = now
             tell(self.line())
-
-    @property
-    def rate(self) -> float:
-        """Points a second since this driver began."""
-        return (self.done - self._before) / max(time.monotonic() - self._start, 1e-9)
 
     @property
     def eta_s(self) -> float | None:
@@ -72,27 +59,30 @@ class Reporter:
         """
         if len(self._arrivals) < 2:
             return None
-        if not self._shards_left:
+        left = self._ledger.plan.nr_shards - self._ledger.shards
+        if not left:
             return 0.0
         now = time.monotonic()
         each = (now - self._arrivals[0]) / (len(self._arrivals) - 1)
-        return max(self._shards_left * each, self._longest_s - (now - self._arrivals[-1]))
+        return max(left * each, self._longest_s - (now - self._arrivals[-1]))
 
     def facts(self) -> dict[str, Any]:
-        """The same for machines."""
-        eta = None if self.eta_s is None else round(self.eta_s, 1)
+        """How far the run is, for machines; the rate is this driver's."""
+        ledger, eta = self._ledger, self.eta_s
+        rate = (ledger.points - self._before) / max(time.monotonic() - self._start, 1e-9)
         return {
-            "points": self.points, "points_done": self.done, "failures": self.failures,
-            "points_per_s": round(self.rate, 1), "eta_s": eta,
+            "points": ledger.plan.points, "points_done": ledger.points,
+            "failures": ledger.failures, "points_per_s": round(rate, 1),
+            "eta_s": None if eta is None else round(eta, 1),
         }  # fmt: skip
 
     def line(self) -> str:
-        """One line for people."""
-        eta = self.facts()["eta_s"]
-        left = f"{eta:,.0f} s left" if eta is not None else "no rate yet"
+        """The same for people."""
+        now = self.facts()
+        left = "no rate yet" if now["eta_s"] is None else f"{now['eta_s']:,.0f} s left"
         return (
-            f"{self.done:,} of {self.points:,} points, {self.rate:,.0f} points/s, {left}, "
-            f"{self.failures:,} failed"
+            f"{now['points_done']:,} of {now['points']:,} points, "
+            f"{now['points_per_s']:,.0f} points/s, {left}, {now['failures']:,} failed"
         )
 
 

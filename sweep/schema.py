@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.outcome import OUTCOMES
-from core.parameters import PARAMETERS, Parameter
+from core.parameters import PARAMETERS
 
 _TYPES: Final = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
 
@@ -27,14 +27,9 @@ COUNTS: Final = ["point", *(o.name for o in OUTCOMES if o.kind is int)]
 
 
 def _field(name: str, kind: type, role: str, unit: str, text: str, **more: str) -> pa.Field:
-    metadata = {"role": role, "unit": unit, "description": text} | more
-    nullable = role in ("outcome", "failure")
-    return pa.field(name, _TYPES[kind], nullable, metadata=metadata)
-
-
-def _parameter(p: Parameter) -> pa.Field:
-    more = {"mark": p.mark} if p.mark else {}
-    return _field(p.name, p.kind, "parameter", p.unit, p.text, key=p.key, **more)
+    metadata = {"role": role, "unit": unit, "description": text}
+    metadata |= {key: value for key, value in more.items() if value}
+    return pa.field(name, _TYPES[kind], role in ("outcome", "failure"), metadata=metadata)
 
 
 @cache
@@ -46,7 +41,10 @@ def schema() -> pa.Schema:
     """
     fields = [
         _field("point", int, "identity", "", "number of the point in its grid"),
-        *(_parameter(p) for p in PARAMETERS),
+        *(
+            _field(p.name, p.kind, "parameter", p.unit, p.text, key=p.key, mark=p.mark)
+            for p in PARAMETERS
+        ),
         *(_field(o.name, o.kind, "outcome", o.unit, o.text) for o in OUTCOMES),
         _field("engine", str, "outcome", "", "what computed the outcome"),
         _field("error", str, "failure", "", "why there is no outcome"),
@@ -80,8 +78,8 @@ def table(
     """
     rows = len(next(iter(parameters.values())))
     failed = np.isin(np.arange(rows), list(errors)) if errors else None
-    columns: dict[str, pa.Array] = {"point": _array(np.arange(first, first + rows), None)}
-    columns |= {name: _array(values, None) for name, values in parameters.items()}
+    columns = {"point": _array(np.arange(first, first + rows))}
+    columns |= {name: _array(values) for name, values in parameters.items()}
     columns |= {name: _array(v, _without(v, failed)) for name, v in outcomes.items()}
     columns["error"] = pa.nulls(rows, pa.string())
     if errors:
@@ -92,21 +90,18 @@ def table(
 
 def _without(values: NDArray[Any], failed: NDArray[Any] | None) -> NDArray[Any] | None:
     """Which rows have no such outcome."""
-    if values.dtype.kind != "f":
-        return failed
-    unknown: NDArray[np.bool_] = np.isnan(values)
-    if not unknown.any():
-        return failed
-    return unknown if failed is None else np.logical_or(unknown, failed)
+    if values.dtype.kind == "f" and (unknown := np.isnan(values)).any():
+        failed = unknown if failed is None else unknown | failed
+    return failed
 
 
-def _array(values: NDArray[Any], null: NDArray[Any] | None) -> pa.Array:
+def _array(values: NDArray[Any], null: NDArray[Any] | None = None) -> pa.Array:
     """`values` as they lie in memory: pyarrow, asked to look at them, would import pandas."""
     if values.strides == (0,) and null is None and 0 < len(values) <= _KEPT_ROWS:
         return _constant(values.dtype.str, values[:1].tobytes(), len(values))
     if values.dtype.kind == "U":
-        words, values = _words(values)
-        return pa.DictionaryArray.from_arrays(_array(values, null), words, safe=False)
+        texts, codes = _dictionary(values)
+        return pa.DictionaryArray.from_arrays(_array(codes, null), texts, safe=False)
     valid = None if null is None else _bits(~null)
     plain = _bits(values) if values.dtype == bool else pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [valid, plain])
@@ -121,20 +116,20 @@ def _constant(dtype: str, value: bytes, rows: int) -> pa.Array:
     """A parameter that is not swept: the same column in shard after shard."""
     column = np.repeat(np.frombuffer(value, dtype), rows)
     column.flags.writeable = False
-    return _array(column, None)
+    return _array(column)
 
 
 def _bits(flags: NDArray[Any]) -> pa.Buffer:
     return pa.py_buffer(np.packbits(flags, bitorder="little"))
 
 
-def _words(values: NDArray[Any]) -> tuple[pa.Array, NDArray[np.int32]]:
+def _dictionary(values: NDArray[Any]) -> tuple[pa.Array, NDArray[np.int32]]:
     """The different texts among `values`, and which of them each one is."""
-    words, codes = values[:1], np.zeros(len(values), np.int32)
-    if (values != words).any():
-        words, found = np.unique(values, return_inverse=True)
+    different, codes = values[:1], np.zeros(len(values), np.int32)
+    if (values != different).any():
+        different, found = np.unique(values, return_inverse=True)
         codes = found.astype(np.int32)
-    texts = [word.encode() for word in words.tolist()]
+    texts = [text.encode() for text in different.tolist()]
     ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(texts))]
     return pa.Array.from_buffers(pa.string(), len(texts), buffers), codes

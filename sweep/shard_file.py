@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from sweep.checksum import added, checksum
 from sweep.errors import RefusedError
-from sweep.folder import Folder, reason
+from sweep.folder import Folder, json_object, reason
 from sweep.plan import Plan, Shard
 from sweep.schema import COUNTS, DICTIONARY, FLOATS, WORDS, held, schema
 
@@ -134,8 +134,5 @@ def _footer(source: Any, name: str) -> tuple[dict[str, Any], int]:
         raise ForeignError(
             f"{name} unfolds to {size:,} bytes, too many for its rows. Move it away."
         )
-    try:
-        about = json.loads((found.metadata or {}).get(b"splitsweep", b"{}"))
-    except ValueError:
-        about = {}
-    return (about if isinstance(about, dict) else {}), parquet.metadata.num_rows
+    about = json_object((found.metadata or {}).get(b"splitsweep", b"")) or {}
+    return about, parquet.metadata.num_rows

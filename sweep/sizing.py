@@ -1,16 +1,15 @@
 """How large shards are: measured cost of a few points of each stretch of the grid."""
 
 import time
-from dataclasses import dataclass
-from itertools import accumulate, groupby
-from typing import Final
+from itertools import accumulate, groupby, pairwise
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from core.compiled import compile_all, nr_compiled
 from sweep.grid import Axis, Choice, Grid, Node, size
 from sweep.model import Engine, Outcomes
-from sweep.plan import Segment
+from sweep.plan import Segment, Shard
 from sweep.shard import evaluate
 
 MAX_SHARD: Final = 1 << 17
@@ -22,14 +21,13 @@ BYTES_PER_POINT: Final = 4
 experiments of `conf/` and on runs of 10^7 points, 1 to 5 bytes a row; for estimates only."""
 
 _STRETCHES: Final = 32
-_PROBE_POINTS: Final = (1, 16, 256)
+_PROBE_POINTS: Final = (1, 16, 256, 256)
 _PROBE_S: Final = 1.0
 _SHARD_S: Final = (0.25, 4.0)
 """Shortest and longest time that a shard should take."""
 
 
-@dataclass(frozen=True)
-class Sizing:
+class Sizing(NamedTuple):
     """Where shards begin, and what one core would take for all of them."""
 
     segments: tuple[Segment, ...]
@@ -43,14 +41,15 @@ def measure(grid: Grid, outcomes: Outcomes) -> Sizing:
     compile_all()
     stretches = _stretches(grid)
     costs = _costs(grid, outcomes, stretches)
-    seconds = sum(c * (last - first) for c, (first, last) in zip(costs, stretches, strict=True))
+    seconds = sum(c * stretch.points for c, stretch in zip(costs, stretches, strict=True))
     target = min(max(seconds / 64, _SHARD_S[0]), _SHARD_S[1])
     unit = _shared(grid.root)
-    sized = [
-        Segment(first, last, _points(target / cost, unit))
-        for (first, last), cost in zip(stretches, costs, strict=True)
+    segments = [
+        Segment(*stretch, _points(target / cost, unit))
+        for stretch, cost in zip(stretches, costs, strict=True)
     ]
-    return Sizing(_merged(sized), seconds)
+    alike = (list(group) for _, group in groupby(segments, key=lambda segment: segment.size))
+    return Sizing(tuple(group[0]._replace(last=group[-1].last) for group in alike), seconds)
 
 
 def _points(wanted: float, unit: int) -> int:
@@ -73,54 +72,40 @@ def _shared(node: Node) -> int:
     return size(node) if blind else below
 
 
-def _merged(segments: list[Segment]) -> tuple[Segment, ...]:
-    alike = (list(group) for _, group in groupby(segments, key=lambda segment: segment.size))
-    return tuple(group[0]._replace(last=group[-1].last) for group in alike)
-
-
-def _stretches(grid: Grid) -> list[tuple[int, int]]:
+def _stretches(grid: Grid) -> list[Shard]:
     """The grid cut along its outermost axes and groups, into at most `_STRETCHES` pieces."""
-    pieces: list[tuple[int, Node]] = [(0, grid.root)]
+    pieces: list[Node] = [grid.root]
     while True:
-        opened = [below for first, node in pieces for below in _below(first, node)]
+        opened = [below for node in pieces for below in _below(node)]
         if len(opened) > _STRETCHES or len(opened) == len(pieces):
             break
         pieces = opened
-    return [(first, first + size(node)) for first, node in pieces]
+    return [Shard(*ends) for ends in pairwise(accumulate(map(size, pieces), initial=0))]
 
 
-def _below(first: int, node: Node) -> list[tuple[int, Node]]:
-    if isinstance(node, Axis):
-        if node.count > _STRETCHES:
-            return [(first, node)]
-        return [(first + i * size(node.child), node.child) for i in range(node.count)]
-    if isinstance(node, Choice):
-        children = [child for _, child in node.options]
-        return list(zip(accumulate(map(size, children), initial=first), children, strict=False))
-    return [(first, node)]
+def _below(node: Node) -> list[Node]:
+    if isinstance(node, Axis) and node.count <= _STRETCHES:
+        return [node.child] * node.count
+    return [child for _, child in node.options] if isinstance(node, Choice) else [node]
 
 
-def _costs(grid: Grid, outcomes: Outcomes, stretches: list[tuple[int, int]]) -> list[float]:
+def _costs(grid: Grid, outcomes: Outcomes, stretches: list[Shard]) -> list[float]:
     """Seconds a point of each stretch; after `_PROBE_S`, the dearest stands for the rest."""
     evaluate(grid.columns(0, 1), outcomes)  # compiles most of what there is to compile
     end = time.monotonic() + _PROBE_S
     costs: list[float] = []
-    for first, last in stretches:
+    for stretch in stretches:
         before, start = nr_compiled(), time.monotonic()
-        costs.append(max(costs) if start > end else _cost(grid, outcomes, first, last))
+        costs.append(max(costs) if start > end else _cost(grid, outcomes, *stretch))
         if nr_compiled() > before:
             end += time.monotonic() - start
     return costs
 
 
 def _cost(grid: Grid, outcomes: Outcomes, first: int, last: int) -> float:
-    """Seconds a point, from ever more points in the middle of a stretch, while they are cheap.
-
-    Neighbours share their workload, so that many cost less apiece than one. What was spent on
-    compiling is not counted.
-    """
+    """Seconds a point of ever more neighbours, which share work, while they are cheap."""
     middle = (first + last) // 2
-    for points in (*_PROBE_POINTS, _PROBE_POINTS[-1]):
+    for points in _PROBE_POINTS:
         stop = min(middle + points, last)
         before, start = nr_compiled(), time.perf_counter()
         evaluate(grid.columns(middle, stop), outcomes)

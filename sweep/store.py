@@ -18,9 +18,6 @@ TABLE: Final = "table-"
 """How files of a compacted run begin, which `compacted.json` lists."""
 _TABLE_NAME: Final = re.compile(rf"{TABLE}\d{{6,12}}\.parquet")
 
-PARTS: Final = ".part-"
-"""Parts of a shard that was cut up, until they are joined."""
-
 
 def shard_name(shard: tuple[int, int], points: int) -> str:
     """`shard-<first>-<last>.parquet`, padded so that names sort in point order."""

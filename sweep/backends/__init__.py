@@ -1,10 +1,18 @@
-"""Where shards run. One contract: yield the manifest of each shard once it is on disk."""
+"""Where shards run. One contract: yield the manifest of each shard once it is on disk.
+
+On Ray, `ray_pool` hands the shards out, `ray_session` connects (to what `ray_local` starts, or to a
+cluster) and `ray_worker` is what runs there.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sweep.plan import Shard
+
+if TYPE_CHECKING:
+    from sweep.shard import Work
+    from sweep.shard_file import Manifest
 
 KINDS: Final = ("auto", "inline", "ray_local", "ray_cluster")
 
@@ -27,9 +35,9 @@ class BackendConfig:
 
     def problems(self) -> list[str]:
         """What is impossible, each with its value, rule and reason; empty if all can be done."""
-        return [f"backend.{text}" for text in (*self._impossible(), *self._unheeded())]
+        return [f"backend.{text}" for text in self._problems()]
 
-    def _impossible(self) -> Iterator[str]:
+    def _problems(self) -> Iterator[str]:
         if self.kind not in KINDS:
             yield f"kind={self.kind}: choose one of {', '.join(KINDS)}."
         if self.num_cpus is not None and not 1 <= self.num_cpus <= _MAX_CPUS:
@@ -47,9 +55,6 @@ class BackendConfig:
                 f"deadline_s={self.deadline_s:g}: must be above 0 and at most {_MAX_DEADLINE_S:g} "
                 "seconds, because a shard that takes longer is taken to hang; the default is 900."
             )
-
-    def _unheeded(self) -> Iterator[str]:
-        """What this kind of backend would not look at."""
         if self.address is not None and self.kind in ("inline", "ray_local"):
             yield (
                 f"address={self.address}: only a cluster has one, and kind is {self.kind}. Take it "
@@ -67,10 +72,19 @@ class RayLostError(Exception):
 
 
 class Backend(Protocol):
-    """One method, one contract, whichever machine computes."""
+    """Whichever machine computes: `InlineBackend` here, `sweep.backends.ray_pool.RayBackend`."""
 
     start_s: float
     """Seconds that starting took before the first shard; 0 where there is nothing to start."""
 
-    def run(self, work: Any, shards: Iterable[Shard]) -> Iterator[Any]:
+    def run(self, work: "Work", shards: Iterable[Shard]) -> "Iterator[Manifest]":
         """Yield each shard's manifest once it is on disk, in any order."""
+
+
+class InlineBackend:
+    """Shards one after the other in this process: no start-up, nothing to go wrong."""
+
+    start_s = 0.0
+
+    def run(self, work: "Work", shards: Iterable[Shard]) -> "Iterator[Manifest]":
+        return map(work.run, shards)

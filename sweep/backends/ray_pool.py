@@ -7,13 +7,14 @@ down to the one guilty point.
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
-from sweep.backends import BackendConfig, RayLostError, ray_worker
-from sweep.backends.ray_session import Session, raise_cause, session
+from sweep.backends import BackendConfig, RayLostError
+from sweep.backends.ray_session import nodes, on_every_node, on_node, raise_cause, session
+from sweep.backends.ray_worker import compute, give_up, inspect, join, part_name
 from sweep.plan import Shard
 from sweep.shard import Work
 from sweep.shard_file import Manifest
@@ -36,12 +37,13 @@ computed in parts by workers that have nothing else to do."""
 class Task:
     """`compute`, `join` or `give_up` of a shard, or of a part of the shard `whole`."""
 
-    action: str
+    action: Callable[..., Manifest]
     shard: Shard
     whole: Shard
+    arguments: tuple[Any, ...]
+    """Of the action: a file's name, or the parts to join; then, of `give_up`, the reason."""
     tries: int = 0
     since: float = 0.0
-    reason: str = ""
     node: str = ""
     stale: bool = False
 
@@ -50,35 +52,33 @@ class Task:
         return self.shard != self.whole
 
 
+@dataclass
 class RayBackend:
     """Local Ray, or a cluster."""
 
-    def __init__(self, config: BackendConfig) -> None:
-        self._config = config
-        self.start_s = 0.0
+    config: BackendConfig
+    start_s: float = 0.0
 
     def run(self, work: Work, shards: Iterable[Shard]) -> Iterator[Manifest]:
         start = time.monotonic()
-        with session(self._config, work.versions) as ray:
-            if self._config.kind == "ray_cluster":
-                ray.on_every_node(ray_worker.inspect, work)
+        resume = f"What is done is kept; resume with: {work.plan.resume}"
+        with session(self.config, work.versions, resume) as ray:
+            if self.config.kind == "ray_cluster":
+                on_every_node(ray, inspect, work)
             self.start_s = time.monotonic() - start
-            with ray.watched(f"What is done is kept; resume with: {work.plan.resume}"):
-                yield from _Pool(ray, work, iter(shards)).manifests()
+            yield from _Pool(ray, work, shards).manifests()
 
 
 class _Pool:
-    def __init__(self, connection: Session, work: Work, shards: Iterator[Shard]) -> None:
-        self._session = connection
-        self._ray = connection.ray
+    def __init__(self, ray: Any, work: Work, shards: Iterable[Shard]) -> None:
+        self._ray = ray
         self._work = work
-        self._reference = self._ray.put(work)
-        remote = self._ray.remote(max_retries=0, num_cpus=1)
-        self._remote = {
-            name: remote(getattr(ray_worker, name)) for name in ("compute", "join", "give_up")
-        }
-        self._shards = shards
+        self._reference = ray.put(work)
+        remote = ray.remote(max_retries=0, num_cpus=1)
+        self._remote = {action: remote(action) for action in (compute, join, give_up)}
+        self._fresh = (Task(compute, shard, shard, ("",)) for shard in shards)
         self._ready: deque[Task] = deque()
+        """What is to be done before anything fresh."""
         self._running: dict[Any, Task] = {}
         self._splits: dict[Shard, set[Shard]] = {}
         """Shards that are computed in parts, and the parts that are done."""
@@ -103,20 +103,15 @@ class _Pool:
 
     def _done(self) -> list[Any]:
         """What has ended, all of it at once: a call for each would be quadratic in the workers."""
-        some, rest = self._ray.wait(list(self._running), num_returns=1, timeout=_TICK_S)
-        if not some or not rest:
-            return list(some)
-        more, _ = self._ray.wait(rest, num_returns=len(rest), timeout=0)
-        return [*some, *more]
+        done, rest = self._ray.wait(list(self._running), num_returns=1, timeout=_TICK_S)
+        if done and rest:
+            done = done + self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        return list(done)
 
     def _look_at_nodes(self) -> None:
-        """See which nodes are alive, and take back what was given to others.
-
-        Ray itself fails the tasks of a node that was killed at once, but those of one that hangs or
-        is cut off only after minutes, though it has noticed.
-        """
-        self._nodes = nodes = self._session.nodes()
-        lost = [r for r, task in self._running.items() if task.node and task.node not in nodes]
+        """Take back what lost nodes were given: Ray fails tasks of a silent one after minutes."""
+        self._nodes = alive = nodes(self._ray)
+        lost = [r for r, task in self._running.items() if task.node and task.node not in alive]
         for task in map(self._running.pop, lost):
             if not task.stale:
                 self._lost(task, self._ray.exceptions.NodeDiedError("its node is gone"))
@@ -130,30 +125,13 @@ class _Pool:
     def _fill(self) -> None:
         """Give every CPU one task: a shard takes seconds, so a queue would gain nothing."""
         for node in self._free():
-            if not (task := self._next()):
+            task = self._ready.popleft() if self._ready else next(self._fresh, None)
+            if task is None:
                 return
-            self._submit(task, node)
-
-    def _next(self) -> Task | None:
-        if self._ready:
-            return self._ready.popleft()
-        shard = next(self._shards, None)
-        return None if shard is None else Task("compute", shard, shard)
-
-    def _submit(self, task: Task, node: str) -> None:
-        arguments: tuple[Any, ...] = (task.shard, self._name(task))
-        if task.action == "join":
-            arguments = (task.shard, tuple(self._splits[task.whole]))
-        elif task.action == "give_up":
-            arguments = (*arguments, task.reason)
-        task.since, task.node = time.monotonic(), node
-        remote = self._session.on_node(self._remote[task.action], node)
-        reference = remote.remote(self._reference, *arguments)
-        self._running[reference] = task
-
-    @staticmethod
-    def _name(task: Task) -> str:
-        return ray_worker.part_name(task.shard) if task.is_part else ""
+            task.since, task.node = time.monotonic(), node
+            remote = on_node(self._remote[task.action], node)
+            reference = remote.remote(self._reference, task.shard, *task.arguments)
+            self._running[reference] = task
 
     def _finish(self, reference: Any) -> Manifest | None:
         task = self._running.pop(reference)
@@ -180,7 +158,7 @@ class _Pool:
         done = self._splits[task.whole]
         done.add(task.shard)
         if sum(part.points for part in done) == task.whole.points:
-            self._ready.appendleft(Task("join", task.whole, task.whole))
+            self._ready.appendleft(Task(join, task.whole, task.whole, (tuple(done),)))
         return None
 
     def _settle(self, whole: Shard) -> None:
@@ -193,7 +171,7 @@ class _Pool:
                 task.stale = True
                 self._ray.cancel(reference, force=True)
         for part in self._splits.pop(whole):
-            self._work.store.delete(ray_worker.part_name(part))
+            self._work.store.delete(part_name(part))
 
     def _lost(self, task: Task, error: Exception) -> None:
         """A worker died: try again, with fewer points once that has happened twice."""
@@ -205,12 +183,12 @@ class _Pool:
         self._losses += 1
         if self._losses > _LOSSES + sum(self._nodes.values()):  # a node takes all its workers along
             raise RayLostError(f"no worker survives; {self._losses} died: {error}") from error
-        if task.action == "compute" and not task.is_part and task.whole in self._splits:
+        if task.action is compute and not task.is_part and task.whole in self._splits:
             return  # its parts are on their way
         out_of_memory = isinstance(error, errors.OutOfMemoryError)
         if not isinstance(error, errors.NodeDiedError):
             task.tries += 1
-        if task.action != "compute":
+        if task.action is not compute:
             self._ready.append(task)
         elif task.shard.points > 1 and (task.tries > 1 or out_of_memory):
             self._split(task, _PARTS)
@@ -220,7 +198,8 @@ class _Pool:
             late = time.monotonic() - task.since >= self._work.deadline_s
             why = f"no outcome within {self._work.deadline_s:g} s" if late else "its worker died"
             reason = f"WorkerLost: {why}, {task.tries} times."
-            self._ready.append(Task("give_up", task.shard, task.whole, reason=reason))
+            arguments = (*task.arguments, reason)
+            self._ready.append(Task(give_up, task.shard, task.whole, arguments))
 
     def _split(self, task: Task, ways: int) -> None:
         """Compute the points of `task` in up to `ways` parts, which are joined in the end."""
@@ -228,7 +207,8 @@ class _Pool:
         size = -(-task.shard.points // ways)
         for first in range(task.shard.first, task.shard.last, size):
             part = Shard(first, min(first + size, task.shard.last))
-            self._ready.append(Task("compute", part, task.whole, tries=min(task.tries, 1)))
+            arguments = (part_name(part),)
+            self._ready.append(Task(compute, part, task.whole, arguments, min(task.tries, 1)))
 
     def _help_stragglers(self) -> None:
         """Let idle workers compute parts of the shard that has been running for longest."""
@@ -243,5 +223,5 @@ class _Pool:
             self._split(min(late, key=lambda task: task.since), min(_PARTS, 2 * idle))
 
     def _may_be_cut(self, task: Task) -> bool:
-        is_whole = task.action == "compute" and not task.is_part and task.shard.points > 1
+        is_whole = task.action is compute and not task.is_part and task.shard.points > 1
         return is_whole and not task.stale and task.whole not in self._splits

@@ -1,236 +1,76 @@
-"""Starting Ray on this machine, or joining a cluster. Loopback only, token-authenticated."""
+"""A connection to Ray: a Ray of our own, or a cluster that runs already."""
 
 import json
 import os
 import re
-import secrets
-import shutil
 import signal
 import socket
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import partial
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final, NoReturn
 
 import core
 import sweep
 from sweep import jit_cache
 from sweep.backends import BackendConfig
+from sweep.backends.ray_local import started
 from sweep.errors import RefusedError
 from sweep.folder import StorageError
-
-HEALTH_CHECKS: Final = {
-    "health_check_initial_delay_ms": 2000,
-    "health_check_period_ms": 500,
-    "health_check_timeout_ms": 700,
-    "health_check_failure_threshold": 3,
-}
-"""Notice a lost node within about 3 s: a killed one in 1 s, a silent one in 3 x 0.7 + 2 x 0.5 s.
-Ray's own defaults take 12 s and a minute. The files in conf/cluster set the same as RAY_<name> for
-clusters that were started elsewhere."""
-
-_OBJECT_STORE_BYTES: Final = 128 << 20
-"""Only the plan and manifest rows pass through it."""
-
-_PRELOADED: Final = "sweep.backends.ray_worker,core.engine,numba"
-"""What workers import while the driver still connects."""
 
 _HEAD_MISSES: Final = 6
 """Looks at the head node in a row, half a second apart, that must fail."""
 
-_ONE_THREAD: Final = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "ARROW_NUM_THREADS")
-"""Shards run side by side, so that each takes one core."""
-
-
-class Session:
-    """A connection to Ray that notices when its head is gone."""
-
-    def __init__(self, ray: Any) -> None:
-        self.ray = ray
-        self._head = str(ray.get_runtime_context().gcs_address)
-
-    def nodes(self) -> dict[str, int]:
-        """CPUs of each node that is alive now, by its id."""
-        alive = (node for node in self.ray.nodes() if node["Alive"])
-        return {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in alive}
-
-    @staticmethod
-    def on_node(remote: Any, node: str) -> Any:
-        """A remote function that runs on one node and no other; anywhere if `node` is empty."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        if not node:
-            return remote
-        place = NodeAffinitySchedulingStrategy(node, soft=False)
-        return remote.options(scheduling_strategy=place)
-
-    @contextmanager
-    def watched(self, resume: str) -> Iterator[None]:
-        """The block, with an eye on the head node.
-
-        Without its head, Ray blocks every call for a minute and then aborts the process. So this
-        process ends itself, within about 3 s and after saying how to go on.
-        """
-        over = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(over, resume), daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            over.set()
-            watcher.join()
-
-    def _watch(self, over: threading.Event, resume: str) -> None:
-        misses = 0
-        while misses < _HEAD_MISSES:
-            if over.wait(0.5):
-                return
-            try:
-                _reach(self._head, 1.0)
-                misses = 0
-            except OSError:
-                misses += 1
-        os.write(2, f"stopped: the head node at {self._head} is gone. {resume}\n".encode())
-        os._exit(1)
-
-    def on_every_node(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Run `action` once on each node that computes; the first exception is raised here."""
-        remote = self.ray.remote(max_retries=0, num_cpus=0)(action)
-        nodes = [node for node, cpus in self.nodes().items() if cpus]
-        running = [self.on_node(remote, node).remote(*arguments) for node in nodes]
-        try:
-            self.ray.get(running)
-        except self.ray.exceptions.RayTaskError as error:
-            raise_cause(error)
-        except self.ray.exceptions.RuntimeEnvSetupError as error:
-            raise RefusedError(f"a node cannot set up this code: {error}") from error
-
-
-def raise_cause(error: Any) -> NoReturn:
-    """What a worker raised, without Ray's wrapping if it is one of our own."""
-    if isinstance(error.cause, RefusedError | StorageError):
-        raise error.cause from None
-    raise error
+_ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1"}
+"""Environment of workers: shards run side by side, so that each takes one core."""
 
 
 @contextmanager
-def session(config: BackendConfig, versions: Mapping[str, str]) -> Iterator[Session]:
-    """Ray, connected; on leaving, whatever was started here is ended."""
-    join = _joined if config.kind == "ray_cluster" else _started
-    handler = signal.getsignal(signal.SIGTERM)
-    with join(config, jit_cache.settings(versions)) as ray:
-        signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, which aborts
-        yield Session(ray)
+def session(config: BackendConfig, versions: Mapping[str, str], resume: str) -> Iterator[Any]:
+    """Ray, connected; on leaving, whatever was started here is ended.
 
-
-@contextmanager
-def _started(config: BackendConfig, settings: dict[str, str]) -> Iterator[Any]:
-    folder = Path(tempfile.mkdtemp(prefix="ss-"))
-    with _environment(settings | _local_settings(folder)):
-        import ray
-        from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-
-        _keep_loopback("127.0.0.1")
-        # Ray reads its environment once, at its import, which may have been earlier.
-        Config.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
-        try:
-            with _lean():
-                ray.init(
-                    address="local",
-                    num_cpus=config.num_cpus,
-                    include_dashboard=False,
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    log_to_driver=False,
-                    logging_level="error",
-                    _node_ip_address="127.0.0.1",
-                    _temp_dir=str(folder),
-                    _system_config=dict(HEALTH_CHECKS),  # Ray adds its own
-                )
-            yield ray
-        finally:
-            ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _lean() -> Iterator[None]:
-    """Start Ray as one that was installed without its dashboard, and without the autoscaler and the
-    copier of logs: four processes instead of seven, in half the time. They are no part of this
-    process's group: a signal to all of it would end the raylet, and that would end this process
-    before it has released its lease and said how to go on.
-
-    These names are Ray's own (2.52 to 2.60); a Ray that lacks one starts what it stands for.
+    Without its head, Ray blocks every call for a minute and then aborts the process. So this
+    process ends itself, within about 3 s and after saying `resume`.
     """
-    from ray._private import parameter, services, utils
-
-    quiet = {"no_monitor": True, "include_log_monitor": False}
-    with (
-        _replaced(utils, "get_dashboard_dependency_error", lambda _: _not_wanted),
-        _replaced(services, "start_api_server", lambda _: lambda *_, **__: (None, None)),
-        _replaced(services, "ConsolePopen", lambda popen: partial(popen, process_group=0)),
-        _replaced(services, "get_node", lambda get_node: partial(_registered, get_node)),
-        _replaced(parameter, "RayParams", lambda params: partial(params, **quiet)),
-    ):
-        yield
-
-
-def _not_wanted() -> ImportError:
-    return ImportError("not wanted")
-
-
-def _registered(get_node: Callable[..., Any], gcs_address: str, node_id: str) -> Any:
-    """What Ray says of its node, as soon as it is there: `get_node` looks once a second."""
-    with suppress(ImportError, AttributeError):
-        from ray._private.services import _get_gcs_client_options
-        from ray._private.state import GlobalState
-
-        state = GlobalState()
-        state._initialize_global_state(_get_gcs_client_options(gcs_address))
-        end = time.monotonic() + 1.5
-        while not state.node_table() and time.monotonic() < end:
-            time.sleep(0.02)
-    return get_node(gcs_address, node_id)
+    settings = jit_cache.settings(versions) | _ONE_THREAD
+    handler = signal.getsignal(signal.SIGTERM)
+    with ExitStack() as at_end:
+        if config.kind == "ray_cluster":
+            ray = _joined(config, settings, at_end)
+        else:
+            ray = started(config.num_cpus, settings, at_end)
+        signal.signal(signal.SIGTERM, handler)  # Ray has put its own there, which aborts
+        over = threading.Event()
+        head = ray.get_runtime_context().gcs_address
+        watcher = threading.Thread(target=_watch, args=(head, over, resume), daemon=True)
+        watcher.start()
+        at_end.callback(watcher.join)
+        at_end.callback(over.set)
+        yield ray
 
 
-@contextmanager
-def _replaced(module: Any, name: str, by: Callable[[Any], Any]) -> Iterator[None]:
-    """What `by` makes of `module.name`, in its place; nothing if there is no such name."""
-    before = getattr(module, name, None)
-    if before is not None:
-        setattr(module, name, by(before))
-    try:
-        yield
-    finally:
-        if before is not None:
-            setattr(module, name, before)
+def _watch(head: str, over: threading.Event, resume: str) -> None:
+    misses = 0
+    while misses < _HEAD_MISSES:
+        if over.wait(0.5):
+            return
+        try:
+            _reach(head, 1.0)
+            misses = 0
+        except OSError:
+            misses += 1
+    os.write(2, f"stopped: the head node at {head} is gone. {resume}\n".encode())
+    os._exit(1)
 
 
-def _local_settings(folder: Path) -> dict[str, str]:
-    """Environment of a private Ray: a token file of its own, one thread a worker."""
-    token = folder / "token"
-    token.touch(mode=0o600)
-    token.write_text(secrets.token_hex(32))
-    return {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "RAY_preload_python_modules": _PRELOADED,
-        "RAY_raylet_start_wait_time_s": "120",  # 30 s are not enough on a busy machine
-    } | dict.fromkeys(_ONE_THREAD, "1")
-
-
-@contextmanager
-def _joined(config: BackendConfig, settings: dict[str, str]) -> Iterator[Any]:
+def _joined(config: BackendConfig, settings: dict[str, str], at_end: ExitStack) -> Any:
     address = reached(config)
     import ray
+    from ray._private import ray_constants
 
-    _keep_loopback(address)
+    # Or Ray takes the machine's outer address for a loopback one.
+    is_loopback = address.startswith(("127.", "localhost", "[::1]"))
+    ray_constants.ENABLE_RAY_CLUSTER = not is_loopback
     try:
         ray.init(
             address=address,
@@ -241,10 +81,8 @@ def _joined(config: BackendConfig, settings: dict[str, str]) -> Iterator[Any]:
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).strip().split("\n")[0]
         raise RefusedError(f"cannot join the Ray cluster at {address}: {reason}") from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+    at_end.callback(ray.shutdown)
+    return ray
 
 
 def _reach(address: str, timeout_s: float) -> None:
@@ -275,21 +113,9 @@ def reached(config: BackendConfig) -> str:
     return address
 
 
-def _keep_loopback(address: str) -> None:
-    """Let a loopback address be one: on Linux, Ray would take the machine's outer address."""
-    from ray._private import ray_constants
-
-    outer = not address.startswith(("127.", "localhost", "[::1]"))
-    ray_constants.ENABLE_RAY_CLUSTER = outer
-
-
 def _shipped(settings: Mapping[str, str]) -> dict[str, Any]:
-    """A runtime environment with our code, some 100 KB, and the settings of a worker.
-
-    A job that was submitted has the code already; what its own runtime environment sets, Ray
-    refuses to set twice.
-    """
-    settings = {**settings, **dict.fromkeys(_ONE_THREAD, "1")}
+    """A runtime environment with `settings`, and our code unless this is a job that was submitted
+    with it. What a job's own runtime environment sets, Ray refuses to set twice."""
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "null"))
     taken = (job or {}).get("runtime_env", {}).get("env_vars", {})
     environment = {"env_vars": {n: value for n, value in settings.items() if n not in taken}}
@@ -299,13 +125,36 @@ def _shipped(settings: Mapping[str, str]) -> dict[str, Any]:
     return environment | {"py_modules": packages, "excludes": ["__pycache__"]}
 
 
-@contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ[name] for name in settings.keys() & os.environ.keys()}
-    os.environ.update(settings)
+def nodes(ray: Any) -> dict[str, int]:
+    """CPUs of each node that is alive now, by its id."""
+    alive = (node for node in ray.nodes() if node["Alive"])
+    return {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in alive}
+
+
+def on_node(remote: Any, node: str) -> Any:
+    """A remote function that runs on one node and no other; anywhere if `node` is empty."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    if not node:
+        return remote
+    place = NodeAffinitySchedulingStrategy(node, soft=False)
+    return remote.options(scheduling_strategy=place)
+
+
+def on_every_node(ray: Any, action: Callable[..., None], *arguments: Any) -> None:
+    """Run `action` once on each node that computes; the first exception is raised here."""
+    remote = ray.remote(max_retries=0, num_cpus=0)(action)
+    running = [on_node(remote, n).remote(*arguments) for n, cpus in nodes(ray).items() if cpus]
     try:
-        yield
-    finally:
-        for name in settings:
-            os.environ.pop(name, None)
-        os.environ.update(before)
+        ray.get(running)
+    except ray.exceptions.RayTaskError as error:
+        raise_cause(error)
+    except ray.exceptions.RuntimeEnvSetupError as error:
+        raise RefusedError(f"a node cannot set up this code: {error}") from error
+
+
+def raise_cause(error: Any) -> NoReturn:
+    """What a worker raised, without Ray's wrapping if it is one of our own."""
+    if isinstance(error.cause, RefusedError | StorageError):
+        raise error.cause from None
+    raise error

@@ -11,6 +11,7 @@ from core.compiled import compile_all
 from sweep import shard_file
 from sweep.checksum import checksum
 from sweep.errors import RefusedError
+from sweep.folder import STAGED
 from sweep.jit_cache import warm_up
 from sweep.model import Engine
 from sweep.plan import Shard
@@ -18,12 +19,12 @@ from sweep.provenance import versions
 from sweep.schema import table
 from sweep.shard import Work, blank
 from sweep.shard_file import Manifest
-from sweep.store import LEASE, PARTS, Store
+from sweep.store import LEASE, Store
 
 
 def part_name(part: Shard) -> str:
     """File of a part of a shard, until the parts are joined."""
-    return f"{PARTS}{part.first}-{part.last}.parquet"
+    return f"{STAGED}part-{part.first}-{part.last}.parquet"
 
 
 def compute(work: Work, shard: Shard, name: str) -> Manifest:
@@ -64,13 +65,12 @@ def give_up(work: Work, point: Shard, name: str, reason: str) -> Manifest:
 
 def inspect(work: Work) -> None:
     """RefusedError if this machine runs other code than the driver, or sees other results."""
-    _same_versions(tuple(work.versions.items()))
-    _same_folder(work.store, work.owner)
+    _inspect(tuple(work.versions.items()), work.store, work.owner)
 
 
 @cache
-def _same_versions(wanted: tuple[tuple[str, str], ...]) -> None:
-    here = versions()
+def _inspect(wanted: tuple[tuple[str, str], ...], store: Store, owner: str) -> None:
+    node, here = os.uname().nodename, versions()
     differing = [
         f"{name} {here[name] or 'missing'} (driver: {version or 'missing'})"
         for name, version in wanted
@@ -78,17 +78,13 @@ def _same_versions(wanted: tuple[tuple[str, str], ...]) -> None:
     ]
     if differing:
         raise RefusedError(
-            f"node {os.uname().nodename} has {', '.join(differing)}. Rows would depend on where "
-            "they were computed: give driver and workers the same environment or image."
+            f"node {node} has {', '.join(differing)}. Rows would depend on where they were "
+            "computed: give driver and workers the same environment or image."
         )
-
-
-@cache
-def _same_folder(store: Store, owner: str) -> None:
-    found = store.get_json(LEASE) or {}
-    if found.get("owner") != owner:
+    lease = store.get_json(LEASE) or {}
+    if lease.get("owner") != owner:
         raise RefusedError(
-            f"node {os.uname().nodename} does not see the driver's {store.uri}: a plain path is "
-            "each node's own disk. Set results_dir to a folder that all nodes share (NFS, Lustre), "
-            "or to s3://bucket/prefix."
+            f"node {node} does not see the driver's {store.uri}: a plain path is each node's own "
+            "disk. Set results_dir to a folder that all nodes share (NFS, Lustre), or to "
+            "s3://bucket/prefix."
         )

@@ -14,7 +14,7 @@ import typer
 
 from core.errors import InputError
 from core.patterns import KERNELS
-from sweep.pipes import ends_with_its_reader
+from sweep.terminal import ends_with_its_reader
 
 if TYPE_CHECKING:
     from sweep.check.goldens import Report

@@ -5,8 +5,7 @@ import sys
 from typing import Final
 
 from sweep.commands.cli import app, hint
-from sweep.pipes import ends_with_its_reader
-from sweep.terminal import clean, tell
+from sweep.terminal import clean, ends_with_its_reader, tell
 
 # In the order in which --help lists their commands:
 from sweep.commands import runs, upkeep, analysis  # noqa: F401  # isort: skip

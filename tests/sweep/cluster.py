@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from sweep.backends.ray_session import HEALTH_CHECKS
+from sweep.backends.ray_local import HEALTH_CHECKS
 
 HERE = Path(__file__).parent
 

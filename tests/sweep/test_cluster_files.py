@@ -12,7 +12,7 @@ import ray
 import yaml
 from ray._private.runtime_env.packaging import create_package
 
-from sweep.backends.ray_session import HEALTH_CHECKS
+from sweep.backends.ray_local import HEALTH_CHECKS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "conf" / "cluster"

@@ -75,9 +75,10 @@ def test_a_small_file_that_would_fill_the_memory_is_refused(tmp_path):
         shard_file.read(Store(str(tmp_path)), NAME)
 
 
-def test_metadata_that_is_no_json_object_is_foreign(tmp_path):
+@pytest.mark.parametrize("text", ['["no", "object"]', "[" * 200_000], ids=range(2))
+def test_metadata_that_is_no_json_object_is_foreign(tmp_path, text):
     sink = pa.BufferOutputStream()
-    stored = schema().with_metadata({"splitsweep": '["no", "object"]'})
+    stored = schema().with_metadata({"splitsweep": text})
     pa.parquet.write_table(WORK.rows(0, 20).cast(stored), sink)
     assert isinstance(checked(tmp_path, bytes(sink.getvalue())), RefusedError)
 

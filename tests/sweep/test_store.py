@@ -187,6 +187,21 @@ def test_a_lease_goes_on_beating_after_its_folder_was_out_of_reach(tmp_path, hic
         assert not lease.lost
 
 
+def test_a_lease_that_was_waited_for_is_still_held_against_a_rival_who_waited_too(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sweep.lease.STALE_S", 0.5)
+    monkeypatch.setattr("sweep.lease._SETTLE_S", {True: 1.0})
+    store = Store(str(tmp_path))
+    store.put_json("lease.json", {"owner": "gone", "machine": "of the dead"})
+    rival = {"owner": "b", "host": "rival", "pid": 7}
+    with Lease(store) as lease:
+        threading.Timer(0.2, store.put_json, ("lease.json", rival)).start()
+        with pytest.raises(RefusedError, match="written by rival, process 7"):
+            lease.settle()
+    assert store.get_json("lease.json") == rival
+
+
 @pytest.mark.fault
 def test_without_a_network_a_run_is_out_of_reach_not_refused():
     script = (

@@ -18,7 +18,8 @@ from sweep.checksum import checksum
 from sweep.errors import RefusedError
 from sweep.grid import Axis, Grid
 from sweep.launch import Job, launch
-from sweep.plan import Plan, Shard
+from sweep.ledger import Ledger
+from sweep.plan import Plan, Segment, Shard
 from sweep.progress import Reporter
 from sweep.results.compact import compact
 from sweep.results.runs import scan
@@ -381,23 +382,38 @@ def test_status_bears_a_lease_that_is_nonsense(run, text):
     assert status(Store(str(run)))["state"] == "silent"
 
 
-def test_the_time_left_follows_shards_not_points():
+class Arrivals:
+    """A ledger of an empty folder, and a reporter that is told of each shard too."""
+
+    def __init__(self, folder, *segments):
+        points = segments[-1].last
+        plan = Plan(name="t", points=points, grid={}, segments=segments)
+        self.ledger = Ledger(plan, Store(str(folder)))
+        self.reporter = Reporter(self.ledger)
+
+    def add(self, first, last, seconds):
+        manifest = Manifest(first, last, 0, seconds, 1, "0")
+        self.ledger.add(manifest)
+        self.reporter.add(manifest)
+
+
+def test_the_time_left_follows_shards_not_points(tmp_path):
     # Three shards of 100 points each have come; three of one point, cut to take as long, have not.
     start = time.monotonic()
-    reporter = Reporter(303, 0, 0, shards_left=6)
+    arrivals = Arrivals(tmp_path, Segment(0, 300, 100), Segment(300, 303, 1))
     for first in (0, 100, 200):
         time.sleep(0.1)
-        reporter.add(Manifest(first, first + 100, 0, 0.1, 1, "0"))
-    assert 0.3 <= reporter.eta_s <= 1.1 * (time.monotonic() - start)
+        arrivals.add(first, first + 100, 0.1)
+    assert 0.3 <= arrivals.reporter.eta_s <= 1.1 * (time.monotonic() - start)
 
 
-def test_the_last_shard_takes_as_long_as_a_shard_however_many_workers_there_are():
-    reporter = Reporter(101, 0, 0, shards_left=101)
+def test_the_last_shard_takes_as_long_as_a_shard_however_many_workers_there_are(tmp_path):
+    arrivals = Arrivals(tmp_path, Segment(0, 101, 1))
     for first in range(100):
-        reporter.add(Manifest(first, first + 1, 0, 5.0, 1, "0"))
-    assert 4.0 < reporter.eta_s <= 5.0
-    reporter.add(Manifest(100, 101, 0, 5.0, 1, "0"))
-    assert reporter.eta_s == 0.0
+        arrivals.add(first, first + 1, 5.0)
+    assert 4.0 < arrivals.reporter.eta_s <= 5.0
+    arrivals.add(100, 101, 5.0)
+    assert arrivals.reporter.eta_s == 0.0
 
 
 def test_the_commands_answer_from_the_folder(run):
