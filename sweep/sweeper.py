@@ -148,6 +148,7 @@ class Sweep:
         axis = values if isinstance(values, list) else [values]
         if key in GROUPS:
             override = self._parsed(key, ",".join(map(str, axis)))
+            refuse_no_axis(override)
             one = (override.get_value_element_as_str(),) if not override.is_sweep_override() else ()
             options = one or tuple(override.sweep_string_iterator())
             return GroupAxis(key, self._known(key, options, f"grid.{key}: {values}"))
