@@ -47,6 +47,10 @@ def main() -> None:
         if shows_all:
             raise
         _refuse(_uncomposed(error))
+    except ValueError as error:
+        if shows_all or HydraConfig.initialized():
+            raise
+        _refuse(str(error))  # Hydra's, for flags that exclude each other
     except KeyboardInterrupt:  # while configurations are composed; a run has its own words for it
         sys.stderr.write("interrupted before anything ran.\n")
         sys.exit(128 + signal.SIGINT)
@@ -130,23 +134,30 @@ def _check_words(words: Sequence[str]) -> None:
         if found := re.match(r"(?:\+\+|\+|~)?([a-zA-Z_][\w./-]*)(?:@[\w.:]*)?=(.*)", word):
             key, value = found.groups()
             check_key(key)
-            if "=" in value:
-                _refuse_bare_equals_sign(word)
-            if value == "null" and (exist := options(key)):
-                raise RefusedError(
-                    f"{word}: null is no option, and a group that shall not be set is left out. "
-                    f"{key} has {', '.join(exist)}."
-                )
+            exist = options(key)
+            if exist or "=" in value:
+                _check_value(word, "=" in value, key, exist)
 
 
-def _refuse_bare_equals_sign(word: str) -> None:
+def _check_value(word: str, has_equals_sign: bool, key: str, exist: Sequence[str]) -> None:
+    """Raise RefusedError for a bare = in a value, and for what Hydra reads as no option of a group.
+
+    Hydra itself says what else it cannot read.
+    """
     try:
-        OverridesParser.create().parse_override(word)
+        value = OverridesParser.create().parse_override(word).value()
     except HydraException as error:
-        raise RefusedError(
-            f"{word}: Hydra reads this = only in quotes, which the shell must leave alone, "
-            "as in \"results_dir='s3://bucket/sweeps?region=REGION'\"."
-        ) from error
+        if has_equals_sign:
+            raise RefusedError(
+                f"{word}: Hydra reads this = only in quotes, which the shell must leave alone, "
+                "as in \"results_dir='s3://bucket/sweeps?region=REGION'\"."
+            ) from error
+        return
+    if exist and (value is None or isinstance(value, int | float)):
+        why = "null is no option, and a group that shall not be set is left out"
+        if value is not None:
+            why = f"{value!r} is no option, because options are names"
+        raise RefusedError(f"{word}: {why}. {key} has {', '.join(exist)}.")
 
 
 def _uncomposed(error: Exception) -> str:
