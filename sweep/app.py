@@ -132,22 +132,23 @@ def _check_words(words: Sequence[str]) -> None:
         return
     for word in words:
         if found := re.match(r"(?:\+\+|\+|~)?([a-zA-Z_][\w./-]*)(?:@[\w.:]*)?=(.*)", word):
-            key, value = found.groups()
+            key, text = found.groups()
             check_key(key)
-            exist = options(key)
-            if exist or "=" in value:
-                _check_value(word, "=" in value, key, exist)
+            _check_value(word, key, text)
 
 
-def _check_value(word: str, has_equals_sign: bool, key: str, exist: Sequence[str]) -> None:
-    """Raise RefusedError for a bare = in a value, and for what Hydra reads as no option of a group.
+def _check_value(word: str, key: str, text: str) -> None:
+    """Raise RefusedError for a bare = in `text`, and for what Hydra reads as no option of a group.
 
     Hydra itself says what else it cannot read.
     """
+    exist = options(key)
+    if not exist and "=" not in text:
+        return
     try:
         value = OverridesParser.create().parse_override(word).value()
     except HydraException as error:
-        if has_equals_sign:
+        if "=" in text:
             raise RefusedError(
                 f"{word}: Hydra reads this = only in quotes, which the shell must leave alone, "
                 "as in \"results_dir='s3://bucket/sweeps?region=REGION'\"."

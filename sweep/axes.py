@@ -41,9 +41,9 @@ def swept(override: Override, folders: Sequence[Path], written: str = "") -> Dim
             "be resumed. Leave shuffle() out; the order of points does not change an outcome."
         )
     if not target:
-        options_ = tuple(override.sweep_string_iterator())
+        wanted = tuple(override.sweep_string_iterator())
         where = written or str(override.input_line)
-        return override.get_key_element(), _known(key, options_, folders, where)
+        return override.get_key_element(), _known(key, wanted, folders, where)
     if isinstance(value, RangeSweep):
         return key, _range(target, value)
     return key, listed(target, override.sweep_iterator())
@@ -148,19 +148,16 @@ def check(values: Mapping[str, Values]) -> None:
     exact: bounds are intervals and sizes are multiples of a step. Rules over several parameters are
     checked at the ends of each axis, which is exact as they are monotone in every number.
     """
-    found = [text for name, axis in values.items() for text in _problems(BY_NAME[name], axis)]
+    found = [
+        text + suggestion(str(value), BY_NAME[name].choices)
+        for name, axis in values.items()
+        for value in _sample(axis)
+        if (text := BY_NAME[name].problem(value))
+    ]
     found = found or problems({name: _ends(axis) for name, axis in values.items()})
     if found:
         more = f"\n... and {len(found) - 5} more" if len(found) > 5 else ""
         raise RefusedError("\n".join(found[:5]) + more)
-
-
-def _problems(target: Parameter, axis: Values) -> list[str]:
-    return [
-        text + (suggestion(str(value), target.choices) if target.choices else "")
-        for value in _sample(axis)
-        if (text := target.problem(value))
-    ]
 
 
 def _sample(axis: Values) -> Sequence[Value]:
