@@ -10,10 +10,6 @@ from omegaconf import DictConfig
 class GridSweeper(Sweeper):
     """`sweep -m`: all axes of the command line become one grid, one run and one table."""
 
-    def __init__(self) -> None:
-        self.config: DictConfig | None = None
-        self.hydra_context: HydraContext | None = None
-
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
@@ -24,6 +20,4 @@ class GridSweeper(Sweeper):
         """Run the grid of the override strings `arguments`; ends the process with its exit code."""
         from sweep.app import execute
 
-        assert self.config is not None
-        assert self.hydra_context is not None
-        return execute(self.hydra_context.config_loader, self.config, arguments)
+        execute(self.hydra_context.config_loader, self.config, arguments)

@@ -8,7 +8,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from hydra import __version__ as hydra_version
@@ -16,6 +15,7 @@ from hydra import main as hydra_main
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -47,6 +47,10 @@ def main() -> None:
         if shows_all:
             raise
         _refuse(_uncomposed(error))
+    except ValueError as error:
+        if shows_all or HydraConfig.initialized():
+            raise
+        _refuse(str(error))  # Hydra's, for flags that exclude each other
     except KeyboardInterrupt:  # while configurations are composed; a run has its own words for it
         sys.stderr.write("interrupted before anything ran.\n")
         sys.exit(128 + signal.SIGINT)
@@ -83,7 +87,6 @@ def _job(config: DictConfig) -> NoReturn:
 def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) -> NoReturn:
     """Run the grid of `arguments` on the config `base`, and end the process with its exit code."""
     from sweep.sweeper import Sweep
-    from sweep.written import folders_of
 
     try:
         sweep = Sweep(loader, base, arguments)
@@ -94,13 +97,17 @@ def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) ->
     from sweep.launch import Job, launch
 
     config = sweep.blocks[0]
+    plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    choices = _choices(sweep.blocks)
+    asked = "+".join(option for group, option in choices if group == "experiment")
+    said = {f"{g}={option}": notes(g, option, sweep.folders) for g, option in choices}
     job = Job(
-        name=_name(sweep.blocks),
+        name=(asked[:100] or "sweep") if config.name is None else config.name,
         results_dir=config.results_dir,
         backend=OmegaConf.to_object(config.backend),
         engine=config.engine.name,
         dry_run=config.dry_run,
-        config=_plain(config) | {"notes": _notes(sweep.blocks, folders_of(base))},
+        config=OmegaConf.to_container(plain, resolve=True, enum_to_str=True) | {"notes": said},
         overrides=tuple(arguments),
         resume=shlex.join(["sweep", *sys.argv[1:]]),
     )
@@ -113,25 +120,10 @@ def execute(loader: ConfigLoader, base: DictConfig, arguments: Sequence[str]) ->
     sys.exit(code)
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
-    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
-    return dict(OmegaConf.to_container(own, resolve=True, enum_to_str=True))
-
-
 def _choices(blocks: Sequence[DictConfig]) -> list[tuple[str, str]]:
     """Group and option of everything that the blocks were composed of, each once."""
     pairs = (pair for block in blocks for pair in block.hydra.runtime.choices.items())
     return list(dict.fromkeys((str(g), str(o)) for g, o in pairs if o and "/" not in str(g)))
-
-
-def _name(blocks: Sequence[DictConfig]) -> str:
-    asked = [option for group, option in _choices(blocks) if group == "experiment"]
-    own = blocks[0].name
-    return str(own) if own is not None else "+".join(asked)[:100] or "sweep"
-
-
-def _notes(blocks: Sequence[DictConfig], folders: Sequence[Path]) -> dict[str, dict[str, str]]:
-    return {f"{g}={option}": notes(g, option, folders) for g, option in _choices(blocks)}
 
 
 def _check_words(words: Sequence[str]) -> None:
@@ -140,28 +132,33 @@ def _check_words(words: Sequence[str]) -> None:
         return
     for word in words:
         if found := re.match(r"(?:\+\+|\+|~)?([a-zA-Z_][\w./-]*)(?:@[\w.:]*)?=(.*)", word):
-            key, value = found.groups()
+            key, text = found.groups()
             check_key(key)
-            if "=" in value and not _is_override(word):
-                raise RefusedError(
-                    f"{word}: Hydra reads this = only in quotes, which the shell must leave alone, "
-                    "as in \"results_dir='s3://bucket/sweeps?region=REGION'\"."
-                )
-            if value == "null" and (exist := options(key)):
-                raise RefusedError(
-                    f"{word}: null is no option, and a group that shall not be set is left out. "
-                    f"{key} has {', '.join(exist)}."
-                )
+            _check_value(word, key, text)
 
 
-def _is_override(word: str) -> bool:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+def _check_value(word: str, key: str, text: str) -> None:
+    """Raise RefusedError for a bare = in `text`, and for what Hydra reads as no option of a group.
 
+    Hydra itself says what else it cannot read.
+    """
+    exist = options(key)
+    if not exist and "=" not in text:
+        return
     try:
-        OverridesParser.create().parse_override(word)
-    except HydraException:
-        return False
-    return True
+        value = OverridesParser.create().parse_override(word).value()
+    except HydraException as error:
+        if "=" in text:
+            raise RefusedError(
+                f"{word}: Hydra reads this = only in quotes, which the shell must leave alone, "
+                "as in \"results_dir='s3://bucket/sweeps?region=REGION'\"."
+            ) from error
+        return
+    if exist and (value is None or isinstance(value, int | float)):
+        why = "null is no option, and a group that shall not be set is left out"
+        if value is not None:
+            why = f"{value!r} is no option, because options are names"
+        raise RefusedError(f"{word}: {why}. {key} has {', '.join(exist)}.")
 
 
 def _uncomposed(error: Exception) -> str:

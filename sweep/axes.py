@@ -1,19 +1,67 @@
 """Axes: what a user wrote, as typed values; refused with a reason before anything is run."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
 from omegaconf import BooleanNode, FloatNode, IntegerNode, StringNode
 from omegaconf.errors import ValidationError
 
-from core.parameters import BY_KEY, BY_NAME, Parameter, Value, problems
-from sweep.config import SETTINGS, check_key
+from core.parameters import BY_KEY, BY_NAME, GROUPS, Parameter, Value, problems
+from sweep.config import SETTINGS, check_key, options
 from sweep.errors import RefusedError, suggestion
 from sweep.grid.values import Range, Values
 
+Dimension: TypeAlias = tuple[str, Values]
+"""The key of a parameter and its values; or the word for a config group, with its + if it has one,
+and its options."""
+
+_GROUP_AXES: Final = (*GROUPS, "experiment")
 _NODES: Final = {int: IntegerNode, float: FloatNode, bool: BooleanNode, str: StringNode}
+
+
+def swept(override: Override, folders: Sequence[Path], written: str = "") -> Dimension:
+    """The axis that a sweep in Hydra's grammar asks for; a range is not listed.
+
+    `written` is where it stands if that is not on the command line.
+    """
+    key, value = override.key_or_group, override.value()
+    target = None if key in _GROUP_AXES and override.package is None else parameter(key)
+    if override.is_interval_sweep():
+        raise RefusedError(
+            f"{override.input_line}: an interval has no end of values. Use {key}=range(start,stop,"
+            "step) or list them."
+        )
+    if isinstance(value, ChoiceSweep | RangeSweep) and value.shuffle:
+        raise RefusedError(
+            f"{override.input_line}: a shuffled axis is another grid each time, so a run could not "
+            "be resumed. Leave shuffle() out; the order of points does not change an outcome."
+        )
+    if not target:
+        wanted = tuple(override.sweep_string_iterator())
+        where = written or str(override.input_line)
+        return override.get_key_element(), _known(key, wanted, folders, where)
+    if isinstance(value, RangeSweep):
+        return key, _range(target, value)
+    return key, listed(target, override.sweep_iterator())
+
+
+def of_grid(key: str, values: Any, parser: OverridesParser, folders: Sequence[Path]) -> Dimension:
+    """An axis of `grid`: a list, one value, or text in Hydra's grammar."""
+    target = None if key in GROUPS else parameter(key)
+    each = values if isinstance(values, list) else [values]
+    written = f"grid.{key}: {values}"
+    if not target or isinstance(values, str):
+        (override,) = parser.parse_overrides([f"{key}={','.join(map(str, each))}"])
+        if override.is_sweep_override():
+            return swept(override, folders, written)
+        if not target:
+            return key, _known(key, (override.get_value_element_as_str(),), folders, written)
+        each = [override.value()]
+    return key, listed(target, each)
 
 
 def parameter(key: str) -> Parameter:
@@ -29,29 +77,22 @@ def parameter(key: str) -> Parameter:
     return BY_KEY[key]
 
 
-def swept(override: Override) -> Values:
-    """The values of a swept parameter, in order; a range is not listed."""
-    target = parameter(override.key_or_group)
-    value = override.value()
-    refuse_no_axis(override)
-    if isinstance(value, RangeSweep):
-        return _range(target, value)
-    return listed(target, override.sweep_iterator())
-
-
-def refuse_no_axis(override: Override) -> None:
-    """Raise RefusedError for sweeps that have no list of points."""
-    value, key = override.value(), override.key_or_group
-    if override.is_interval_sweep():
-        raise RefusedError(
-            f"{override.input_line}: an interval has no end of values. Use {key}=range(start,stop,"
-            "step) or list them."
-        )
-    if isinstance(value, ChoiceSweep | RangeSweep) and value.shuffle:
-        raise RefusedError(
-            f"{override.input_line}: a shuffled axis is another grid each time, so a run could not "
-            "be resumed. Leave shuffle() out; the order of points does not change an outcome."
-        )
+def _known(
+    key: str, wanted: tuple[str, ...], folders: Sequence[Path], written: str
+) -> tuple[str, ...]:
+    """`wanted`, if all are options of the config group `key`, and each is there once."""
+    known = options(key, folders)
+    if not wanted:
+        raise RefusedError(f"{written}: the axis is empty. {key} has {', '.join(known)}.")
+    for option in wanted:
+        if option not in known:
+            raise RefusedError(
+                f"{key}={option}: no such option.{suggestion(option, known)} "
+                f"{key} has {', '.join(known)}."
+            )
+        if wanted.count(option) > 1:
+            raise RefusedError(f"{key}: {option} is on the axis twice.")
+    return wanted
 
 
 def _range(target: Parameter, sweep: RangeSweep) -> Values:
@@ -107,26 +148,24 @@ def check(values: Mapping[str, Values]) -> None:
     exact: bounds are intervals and sizes are multiples of a step. Rules over several parameters are
     checked at the ends of each axis, which is exact as they are monotone in every number.
     """
-    found = [text for name, axis in values.items() for text in _problems(BY_NAME[name], axis)]
+    found = [
+        text + suggestion(str(value), BY_NAME[name].choices)
+        for name, axis in values.items()
+        for value in _sample(axis)
+        if (text := BY_NAME[name].problem(value))
+    ]
     found = found or problems({name: _ends(axis) for name, axis in values.items()})
     if found:
         more = f"\n... and {len(found) - 5} more" if len(found) > 5 else ""
         raise RefusedError("\n".join(found[:5]) + more)
 
 
-def _problems(target: Parameter, axis: Values) -> list[str]:
-    return [
-        text + (suggestion(str(value), target.choices) if target.choices else "")
-        for value in (_sample(axis) if isinstance(axis, Range) else axis)
-        if (text := target.problem(value))
-    ]
-
-
-def _sample(axis: Range) -> list[Value]:
+def _sample(axis: Values) -> Sequence[Value]:
+    if not isinstance(axis, Range):
+        return axis
     return list(dict.fromkeys(axis[i] for i in (0, min(1, axis.count - 1), axis.count - 1)))
 
 
-def _ends(axis: Values) -> list[Any]:
-    if isinstance(axis, Range):
-        return _sample(axis)
-    return list(axis) if isinstance(axis[0], str) else list({min(axis), max(axis)})
+def _ends(axis: Values) -> Sequence[Value]:
+    is_number = not isinstance(axis, Range) and not isinstance(axis[0], str)
+    return list({min(axis), max(axis)}) if is_number else _sample(axis)

@@ -1,7 +1,7 @@
 """The configuration: schemas made from `core.parameters`, where `conf/` is, and what files say."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import field, fields, make_dataclass
 from enum import Enum
 from pathlib import Path
@@ -9,13 +9,12 @@ from typing import Any, Final
 
 from core.outcome import ENGINES
 from core.parameters import BY_KEY, GROUPS, PARAMETERS
+from sweep.backends import BackendConfig
 from sweep.errors import RefusedError, suggestion
 
 _PACKAGE: Final = Path(__file__).resolve().parent
 CONF: Final = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
 """The config folder: inside the package in a wheel, beside it in a checkout."""
-
-Engine = Enum("Engine", [(name, name) for name in ENGINES])  # type: ignore[misc]
 
 SETTINGS: Final = {
     "grid": "axes of the sweep: a key each, and its values as a list or in Hydra's grammar",
@@ -29,66 +28,51 @@ SETTINGS: Final = {
 """Keys that are no parameters, and so no columns and no axes."""
 
 
+_LEAVES: Final = {group: [p.name for p in PARAMETERS if p.group == group] for group in GROUPS} | {
+    "backend": [each.name for each in fields(BackendConfig)]
+}
+"""What is set in each group of the config."""
+
+
 def register() -> None:
     """Store the schema of the whole config as `schema`, first of the defaults of config.yaml."""
     from hydra.core.config_store import ConfigStore
 
-    ConfigStore.instance().store("schema", node=_schema())
-
-
-def _schema() -> type:
-    from sweep.backends import BackendConfig
-
-    groups = [
-        (group, made, field(default_factory=made))
-        for group in GROUPS
-        for made in [_group_schema(group)]
-    ]
-    settings: list[tuple[str, Any, Any]] = [
+    engine = Enum("Engine", [(name, name) for name in ENGINES])  # type: ignore[misc]
+    leaves = {g: [(p.name, p.kind, p.default) for p in PARAMETERS if p.group == g] for g in GROUPS}
+    groups = [(g, make_dataclass(f"{g.capitalize()}Config", leaves[g])) for g in GROUPS]
+    keys: list[tuple[str, Any, Any]] = [
+        *((group, schema, field(default_factory=schema)) for group, schema in groups),
         ("grid", dict[str, Any], field(default_factory=dict)),
-        ("engine", Engine, field(default=Engine.auto)),  # type: ignore[attr-defined]
+        ("engine", engine, engine["auto"]),
         ("backend", BackendConfig, field(default_factory=BackendConfig)),
-        ("results_dir", str, field(default="results")),
-        ("dry_run", bool, field(default=False)),
-        ("name", str | None, field(default=None)),
+        ("results_dir", str, "results"),
+        ("dry_run", bool, False),
+        ("name", str | None, None),
     ]
-    return make_dataclass("Config", [*groups, *settings])
-
-
-def _group_schema(group: str) -> type:
-    leaves = [(p.name, p.kind, field(default=p.default)) for p in PARAMETERS if p.group == group]
-    return make_dataclass(f"{group.capitalize()}Config", leaves)
+    ConfigStore.instance().store("schema", node=make_dataclass("Config", keys))
 
 
 def check_key(key: str) -> None:
     """Raise RefusedError, with the nearest name, if `key` is nothing that a config has."""
     root, leaf = key.split(".")[0].split("/")[0], key.partition(".")[2]
-    names = _leaves(root)
-    is_setting = root in (*SETTINGS, "hydra") and not (names and leaf)
-    if key in BY_KEY or key in GROUPS or is_setting or leaf in names:
+    leaves = _LEAVES.get(root, [])
+    is_setting = root in (*SETTINGS, "hydra") and not (leaves and leaf)
+    if key in GROUPS or is_setting or leaf in leaves:
         return
-    if not names:
+    if leaves:
+        near = suggestion(leaf, leaves).replace("mean ", f"mean {root}.")
+        exists = f"{root} has {', '.join(leaves)}."
+    else:
         short = {p.name: p.key for p in PARAMETERS}
         near = suggestion(short.get(key, key), [*BY_KEY, *GROUPS, *SETTINGS])
         exists = f"Groups: {', '.join(GROUPS)}; settings: {', '.join(SETTINGS)}."
-    else:
-        near = suggestion(leaf, names).replace("mean ", f"mean {root}.")
-        exists = f"{root} has {', '.join(names)}."
     raise RefusedError(f"{key}: no such parameter or setting.{near} {exists}")
 
 
-def _leaves(group: str) -> list[str]:
-    """Names of what is set in one group of the config; none if it is no group."""
-    if group == "backend":
-        from sweep.backends import BackendConfig
-
-        return [field.name for field in fields(BackendConfig)]
-    return [p.name for p in PARAMETERS if p.group == group]
-
-
-def options(group: str) -> list[str]:
-    """The options of a config group that `CONF` has; none if it is no group."""
-    return sorted(path.stem for path in CONF.glob(f"{group}/*.yaml"))
+def options(group: str, folders: Iterable[Path] = (CONF,)) -> list[str]:
+    """The options of a config group that any of `folders` has; none if it is no group."""
+    return sorted({path.stem for folder in folders for path in folder.glob(f"{group}/*.yaml")})
 
 
 def file_of(folders: Sequence[Path], group: str, option: str) -> Path | None:

@@ -18,7 +18,7 @@ from sweep.planning import Job, Planning
 from sweep.progress import Reporter
 from sweep.provenance import versions
 from sweep.shard import Work, peak_rss
-from sweep.store import DONE
+from sweep.store import DONE, Store
 from sweep.terminal import tell
 
 __all__ = ("Job", "launch")
@@ -37,9 +37,10 @@ def launch(grid: Grid, job: Job, outcomes: Outcomes | None = None) -> int:
     results could not be written, 2 if it was refused before it ran, 130 or 143 if it was
     interrupted and can be resumed.
     """
+    start = time.monotonic()
     try:
         with _sigterm():
-            return _Launch(grid, job, outcomes).run()
+            return _run(Planning(grid, job, outcomes), start)
     except RefusedError as error:
         return _say(f"refused: {error}", 2)
     except (StorageError, RayLostError) as error:
@@ -50,88 +51,76 @@ def launch(grid: Grid, job: Job, outcomes: Outcomes | None = None) -> int:
         return _say(f"terminated. {_resume(job)}", 128 + signal.SIGTERM)
 
 
-class _Launch:
-    def __init__(self, grid: Grid, job: Job, outcomes: Outcomes | None) -> None:
-        self._start = time.monotonic()
-        self._start_s = 0.0
-        self._job = job
-        self._planning = Planning(grid, job, outcomes)
-        self._store = self._planning.store
-
-    def run(self) -> int:
-        planning = self._planning
-        stored = planning.stored()
-        if self._job.dry_run:
-            return _say(planning.estimate(planning.planned(stored)), 0)
-        if (code := self._compacted()) is not None:
-            return code
-        found = stored or planning.reachable()
-        self._store.create()
-        with Lease(self._store) as lease:
-            planned = planning.planned(found)
-            lease.settle()
-            plan = planning.stored() or planning.publish(planned)
-            plan = replace(plan, seconds=plan.seconds or planned.seconds)
-            ledger = Ledger(plan, self._store)
-            if not ledger.is_complete:
-                self._compute(plan, ledger, lease)
-            return self._finish(plan, ledger)
-
-    def _compacted(self) -> int | None:
-        """The exit code of a run that has finished and was compacted; None for others."""
-        if self._store.compacted() is None:
-            return None
-        done = self._store.get_json(DONE) or {}
+def _run(planning: Planning, start: float) -> int:
+    store = planning.store
+    if planning.job.dry_run:
+        return _say(planning.estimate(), 0)
+    stored = planning.stored()
+    if store.compacted() is not None:
+        done = store.get_json(DONE) or {}
         rows, failures = done.get("rows", 0), done.get("failures", 0)
-        tell(f"{self._store.uri}: {rows:,} points, {failures:,} failed, compacted")
-        return self._code(failures)
+        tell(f"{store.uri}: {rows:,} points, {failures:,} failed, compacted")
+        return _code(store, failures)
+    found = stored or planning.reachable()
+    store.create()
+    with Lease(store) as lease:
+        planned = planning.planned(found)
+        lease.settle()
+        plan = planning.stored() or planning.publish(planned)
+        ledger, start_s = Ledger(plan, store), 0.0
+        if not ledger.is_complete:
+            costed = replace(plan, seconds=plan.seconds or planned.seconds)
+            start_s = _compute(planning, costed, ledger, lease)
+        return _finish(plan, ledger, store, start, start_s)
 
-    def _compute(self, plan: Plan, ledger: Ledger, lease: Lease) -> None:
-        points, shards = plan.points - ledger.points, plan.nr_shards - ledger.shards
-        kind = self._planning.kind(plan, points)
-        backend = _backend(replace(self._job.backend, kind=kind))
-        deadline_s = self._job.backend.deadline_s
-        outcomes = self._planning.outcomes
-        work = Work(plan, self._store, outcomes, lease.owner, deadline_s, versions())
-        reporter = Reporter(ledger)
-        lease.facts = reporter.facts
-        tell(
-            f"{self._store.uri}: {points:,} of {plan.points:,} points to do, "
-            f"{shards:,} shards, backend {kind}"
-        )
-        with reporter.shown():
-            for manifest in backend.run(work, ledger.missing()):
-                ledger.add(manifest)
-                reporter.add(manifest)
-                if lease.lost:
-                    raise RefusedError("another driver has taken this run over; it goes on there.")
-        self._start_s = round(backend.start_s, 3)
 
-    def _finish(self, plan: Plan, ledger: Ledger) -> int:
-        ledger.confirm()
-        seconds = round(time.monotonic() - self._start, 3)
-        if ledger.changed or self._store.get_json(DONE) is None:
-            ledger.sweep_up()
-            times = {"seconds": seconds, "start_seconds": self._start_s}
-            memory = {"driver_peak_rss": peak_rss(), "peak_rss": max(peak_rss(), ledger.peak_rss)}
-            self._store.put_json(DONE, ledger.summary() | times | memory)
-        text = f"{self._store.uri}: {plan.points:,} points, {ledger.failures:,} failed, {seconds} s"
-        started = f", of which Ray took {self._start_s} s to start" if self._start_s else ""
-        tell(text + started)
-        code = self._code(ledger.failures)
-        if plan.name != "sweep":
-            from sweep.commands.announce import announce
+def _compute(planning: Planning, plan: Plan, ledger: Ledger, lease: Lease) -> float:
+    """Compute and store what is missing; returns for how many seconds the backend started."""
+    store, config = planning.store, planning.job.backend
+    points, shards = plan.points - ledger.points, plan.nr_shards - ledger.shards
+    kind = planning.kind(plan.seconds * points / plan.points)
+    backend = _backend(replace(config, kind=kind))
+    work = Work(plan, store, planning.outcomes, lease.owner, config.deadline_s, versions())
+    reporter = Reporter(ledger)
+    lease.facts = reporter.facts
+    tell(
+        f"{store.uri}: {points:,} of {plan.points:,} points to do, {shards:,} shards, "
+        f"backend {kind}"
+    )
+    with reporter.shown():
+        for manifest in backend.run(work, ledger.missing()):
+            ledger.add(manifest)
+            reporter.add(manifest)
+            if lease.lost:
+                raise RefusedError("another driver has taken this run over; it goes on there.")
+    return round(backend.start_s, 3)
 
-            announce(self._store.uri, plan.name)
-        return code
 
-    def _code(self, nr_failed: int) -> int:
-        """The exit code of a run that ended; points that failed are named."""
-        if not nr_failed:
-            return 0
-        from sweep.commands.announce import failures
+def _finish(plan: Plan, ledger: Ledger, store: Store, start: float, start_s: float) -> int:
+    ledger.confirm()
+    seconds = round(time.monotonic() - start, 3)
+    if ledger.changed or store.get_json(DONE) is None:
+        ledger.sweep_up()
+        times = {"seconds": seconds, "start_seconds": start_s}
+        memory = {"driver_peak_rss": peak_rss(), "peak_rss": max(peak_rss(), ledger.peak_rss)}
+        store.put_json(DONE, ledger.summary() | times | memory)
+    started = f", of which Ray took {start_s} s to start" if start_s else ""
+    tell(f"{store.uri}: {plan.points:,} points, {ledger.failures:,} failed, {seconds} s{started}")
+    code = _code(store, ledger.failures)
+    if plan.name != "sweep":
+        from sweep.commands.announce import announce
 
-        return _say("\n".join(failures(self._store.uri)), 1)
+        announce(store.uri, plan.name)
+    return code
+
+
+def _code(store: Store, nr_failed: int) -> int:
+    """The exit code of a run that ended; points that failed are named."""
+    if not nr_failed:
+        return 0
+    from sweep.commands.announce import failures
+
+    return _say("\n".join(failures(store.uri)), 1)
 
 
 def _backend(config: BackendConfig) -> Backend:

@@ -36,5 +36,4 @@ class Engine:
         """Whether a grid takes less time than it would take to measure how long it takes."""
         from core.engine import steps
 
-        few = len(grid) <= 64
-        return few and steps(grid.columns(0, len(grid)), self.name) <= PATIENCE
+        return len(grid) <= 64 and steps(grid.columns(0, len(grid)), self.name) <= PATIENCE

@@ -154,14 +154,11 @@ class Plan:
 
 def _tiled(segments: Sequence[Segment], points: int) -> bool:
     """Whether every point is in one segment, in order, and every segment is cut into shards."""
-    end = 0
-    for segment in segments:
-        if any(type(number) is not int for number in segment):
-            return False
-        if segment.first != end or segment.last <= end or segment.size < 1:
-            return False
-        end = segment.last
-    return end == points
+    if any(type(number) is not int for segment in segments for number in segment):
+        return False
+    begins, ends = [segment.first for segment in segments], [segment.last for segment in segments]
+    is_joined = [*begins, points] == [0, *ends]
+    return is_joined and all(first < last and size > 0 for first, last, size in segments)
 
 
 def _short(value: Any) -> str:

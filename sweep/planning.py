@@ -1,5 +1,6 @@
 """What is to be run: a job's plan, found or made, and the backend that is to compute it."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -50,12 +51,13 @@ class Planning:
             found.append(f"engine={job.engine}: choose one of {', '.join(ENGINES)}.")
         if found:
             raise RefusedError("\n".join(found))
-        self._grid = grid
-        self._job = job
+        self._grid, self.job = grid, job
         self._recordings = texts = read_workloads(grid)
         self.outcomes = outcomes or Engine(job.engine, texts)
+        size = job.backend.shard_points
         self._new = Plan(
-            name=job.name, points=len(grid), grid=grid.to_json(), segments=(), engine=job.engine,
+            name=job.name, points=len(grid), grid=grid.to_json(),
+            segments=(Segment(0, len(grid), size),) if size else (), engine=job.engine,
             inputs={path: sha256(text.encode()).hexdigest() for path, text in texts.items()},
             config=job.config, overrides=job.overrides, resume=job.resume, code=provenance(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -73,14 +75,10 @@ class Planning:
         return found
 
     def planned(self, found: Plan | None) -> Plan:
-        """The plan that was found, or a new one in shards of the size that was asked for.
-
-        What is missing is measured: that size, and the cost where it is needed.
-        """
-        size = self._job.backend.shard_points
-        asked = (Segment(0, len(self._grid), size),) if size else ()
-        plan = found or replace(self._new, segments=asked)
-        needs_cost = self._job.dry_run or self._job.backend.kind == "auto"
+        """The plan that was found, or a new one. What it lacks is measured: the size of its shards,
+        and its cost where that is needed."""
+        plan = found or self._new
+        needs_cost = self.job.dry_run or self.job.backend.kind == "auto"
         if plan.segments and (plan.seconds or not needs_cost):
             return plan
         sizing = measure(self._grid, self.outcomes)
@@ -90,14 +88,13 @@ class Planning:
     def reachable(self) -> Plan | None:
         """RefusedError if a new run needs a cluster and none answers; its plan, if that had to be
         made to know."""
-        kind, plan = self._job.backend.kind, None
-        if kind == "auto" and self._names_cluster():
-            plan = self.planned(None)
-            kind = self.kind(plan, plan.points)
-        if kind == "ray_cluster":
+        if self.kind(math.inf) != "ray_cluster":
+            return None
+        plan = self.planned(None) if self.job.backend.kind == "auto" else None
+        if not plan or self.kind(plan.seconds) == "ray_cluster":
             from sweep.backends.ray_session import reached
 
-            reached(self._job.backend)
+            reached(self.job.backend)
         return plan
 
     def publish(self, plan: Plan) -> Plan:
@@ -108,22 +105,23 @@ class Planning:
         self.store.put(PLAN, text.encode())
         return plan
 
-    def kind(self, plan: Plan, points: int) -> str:
-        """The kind of backend that computes `points` of a plan: what `auto` stands for."""
-        if self._job.backend.kind != "auto":
-            return self._job.backend.kind
-        if plan.seconds * points / plan.points < INLINE_S:
+    def kind(self, seconds: float) -> str:
+        """The kind of backend that computes what one core would take `seconds` for: what `auto`
+        stands for."""
+        backend = self.job.backend
+        if backend.kind != "auto":
+            return backend.kind
+        if seconds < INLINE_S:
             return "inline"
-        return "ray_cluster" if self._names_cluster() else "ray_local"
+        names_cluster = backend.address or os.environ.get("RAY_ADDRESS")
+        return "ray_cluster" if names_cluster else "ray_local"
 
-    def _names_cluster(self) -> bool:
-        return bool(self._job.backend.address or os.environ.get("RAY_ADDRESS"))
-
-    def estimate(self, plan: Plan) -> str:
+    def estimate(self) -> str:
         """What a dry run says."""
+        plan = self.planned(self.stored())
         size = plan.nr_shards * BYTES_PER_SHARD + plan.points * BYTES_PER_POINT
         return (
             f"{self.store.uri}: {plan.points:,} points, {self._grid.blocks():,} blocks, "
             f"{plan.nr_shards:,} shards, about {plan.seconds:,.1f} core seconds and "
-            f"{size / 1e6:,.1f} MB, backend {self.kind(plan, plan.points)}"
+            f"{size / 1e6:,.1f} MB, backend {self.kind(plan.seconds)}"
         )

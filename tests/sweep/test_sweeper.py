@@ -242,6 +242,21 @@ def test_a_bad_axis_is_refused_with_its_name_value_rule_and_options(
     assert [part for part in REFUSED[axis] if part not in str(refused.value)] == []
 
 
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ("shuffle(kernel,exact_demand)", "could not be resumed"),
+        ("interval(1,2)", "range(start,stop,step)"),
+    ],
+)
+def test_a_group_axis_of_a_config_that_is_no_list_of_points_is_refused(
+    loader: ConfigLoader, values: str, part: str
+) -> None:
+    with pytest.raises(RefusedError, match=r"^policy=") as refused:
+        swept(loader, f"+grid.policy='{values}'")
+    assert part in str(refused.value)
+
+
 def test_more_than_two_to_the_63_points_are_refused(loader: ConfigLoader) -> None:
     axes = ("workload.seed=range(0,9000000000000000)", "caches.desc_min=range(1,1000000000)")
     with pytest.raises(RefusedError, match="64-bit integers"):
