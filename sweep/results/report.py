@@ -11,8 +11,7 @@ import polars as pl
 import vl_convert
 
 from sweep.results import description
-from sweep.results.answers import answer
-from sweep.results.answers.question import without_constants
+from sweep.results.answers import answer, without_constants
 from sweep.results.best import alternatives, in_words, recommended, same_everywhere
 from sweep.results.bounds import with_optimum
 from sweep.results.charts import CHARTS, TITLES, Chart, LeftOut, draw

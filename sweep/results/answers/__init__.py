@@ -1,31 +1,94 @@
 """The named answers: each question with its table and the sentences that follow from the rows.
 
-Modules stand for what is asked about: `capacity`, `policy`, `time`, `limits`, and the question that
-began it, `seed_question`.
+Modules stand for what is asked about: `capacity`, `policy`, `walks`, and the question that began
+it, `seed_question`. `comparisons` is what they share.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import polars as pl
 
-from sweep.results.answers import capacity, limits, policy, seed_question, time
-from sweep.results.answers.question import Answer, Question
+from sweep.results.answers import capacity, policy, seed_question, walks
 from sweep.results.bounds import with_optimum
+from sweep.results.formats import named
+
+BOUNDS_IN_WORDS: Final = (
+    "Bounds: optimum_drops is the fewest that any policy costs with the same caches, "
+    "unbounded_drops what caches cost that never run dry."
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows of a named answer, and the sentences that follow from them."""
+
+    rows: pl.DataFrame
+    sentences: list[str]
+
+
+@dataclass(frozen=True)
+class Question:
+    """How a run is asked: for a table, and for the sentences that its rows amount to.
+
+    A run that lacks one of the values in `needs` has no answer. Questions that compare capacities
+    or policies show the optimum of the rows that are `bounded`. Sentences that take more than the
+    table's rows are `further`: they are given the run's rows too.
+    """
+
+    table: Callable[[pl.LazyFrame], pl.LazyFrame]
+    sentences: Callable[[pl.DataFrame], list[str]]
+    needs: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    bounded: pl.Expr | None = None
+    further: Callable[[pl.LazyFrame, pl.DataFrame], list[str]] = lambda results, rows: []
+
+
+_EVERY_ROW: Final = pl.lit(True)
+_AT_553: Final = pl.col("desc_capacity") == 553
+_AT_14: Final = pl.col("pte_list_ext") == 14
 
 ANSWERS: Final[Mapping[str, Question]] = {
-    "seed_question": seed_question.SEED_QUESTION,
-    "is_553_right": capacity.IS_553_RIGHT,
-    "is_40_right": capacity.IS_40_RIGHT,
-    "is_exact_counting_worth_it": policy.IS_EXACT_COUNTING_WORTH_IT,
-    "opportunistic_top_up": policy.OPPORTUNISTIC_TOP_UP,
-    "ext_2_or_14": policy.EXT_2_OR_14,
-    "flush_flavours": time.FLUSH_FLAVOURS,
-    "clear_chunks": time.CLEAR_CHUNKS,
-    "where_enospc_starts": limits.WHERE_ENOSPC_STARTS,
-    "starvation": time.STARVATION,
-    "fleet_bytes": capacity.FLEET_BYTES,
-}
+    "seed_question": Question(
+        seed_question.seed_question, seed_question.seed_sentences, further=seed_question.seed_bounds
+    ),
+    "is_553_right": Question(
+        capacity.is_553_right, capacity.sentences_on_553, {"desc_capacity": [553]}, _AT_553
+    ),
+    "is_40_right": Question(
+        capacity.is_40_right, capacity.sentences_on_40,
+        {"object_capacity": [40], "desc_capacity": [553]}, _AT_553,
+    ),
+    "is_exact_counting_worth_it": Question(
+        policy.is_exact_counting_worth_it,
+        partial(policy.versus_sentences, usual="kernel", other="exact_demand"),
+        {"policy": ["kernel", "exact_demand"]}, _EVERY_ROW,
+    ),
+    "opportunistic_top_up": Question(
+        policy.opportunistic_top_up, policy.top_up_sentences,
+        {"policy": ["kernel", "opportunistic"]}, _EVERY_ROW,
+    ),
+    "ext_2_or_14": Question(
+        policy.ext_2_or_14,
+        partial(policy.versus_sentences, usual="14 pointers", other="2 pointers"),
+        {"pte_list_ext": [2, 14]}, _AT_14,
+    ),
+    "flush_flavours": Question(
+        walks.flush_flavours, walks.flush_sentences, {"flush": ["f0", "f1", "f2"]}
+    ),
+    "clear_chunks": Question(
+        walks.clear_chunks, walks.clear_sentences, {"clear_chunk_gib": [1.0]}
+    ),
+    "where_enospc_starts": Question(walks.where_enospc_starts, walks.enospc_sentences),
+    "starvation": Question(
+        walks.starvation, walks.starvation_sentences, {"preempt_on_contention": [False, True]}
+    ),
+    "fleet_bytes": Question(
+        capacity.fleet_bytes, capacity.fleet_sentences,
+        {"policy": ["kernel"], "object_capacity": [40], "desc_capacity": [553, 1026]}, _EVERY_ROW,
+    ),
+}  # fmt: skip
 """What each experiment asks, by its name."""
 
 
@@ -50,3 +113,14 @@ def _lacking(needs: Mapping[str, Sequence[Any]], usable: pl.LazyFrame) -> str:
     taken = usable.select(pl.col(column).unique().implode() for column in needs).collect()
     lacking = ((c, v) for c, values in needs.items() for v in values if v not in taken[c][0])
     return ", ".join(f"{column} {value}" for column, value in lacking)
+
+
+def without_constants(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """The columns that vary, and in words what does not and what the bounds are."""
+    if rows.height < 2:
+        return rows, []
+    same = {c: rows[c][0] for c in rows.columns if rows[c].n_unique() == 1 and c != "enough"}
+    known = named(same)
+    notes = [f"The same in every row: {known}."] if known else []
+    shown = rows.drop(same)
+    return shown, [*notes, *([BOUNDS_IN_WORDS] if "optimum_drops" in shown.columns else [])]

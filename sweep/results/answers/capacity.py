@@ -1,25 +1,18 @@
 """Which capacities are right: 553 descriptors, 40 pages, and what a fleet pays for them."""
 
-from functools import partial
-from typing import Final
-
 import polars as pl
 
 from sweep.results.answers.comparisons import (
     BESIDE,
     DROPS,
-    EVERY_ROW,
     FULL_KIB,
     WORKLOAD,
-    instead_sentences,
     percent_more,
     summary,
+    told,
 )
-from sweep.results.answers.question import Question
 from sweep.results.answers.seed_question import TOLERANCE
 from sweep.results.bounds import with_bounds
-
-_AT_553: Final = pl.col("desc_capacity") == 553
 
 
 def is_553_right(results: pl.LazyFrame) -> pl.LazyFrame:
@@ -31,7 +24,7 @@ def is_553_right(results: pl.LazyFrame) -> pl.LazyFrame:
     """
     capacity, kib = pl.col("desc_capacity"), pl.col("full_kib")
     ours, enough = capacity == 553, DROPS.min() * (1 + TOLERANCE) >= DROPS
-    regret = 100 * (pl.col("drops_553") / pl.col("least_drops") - 1)
+    regret = percent_more(pl.col("drops_553"), pl.col("least_drops"))
     return (
         with_bounds(results)
         .group_by("workload", "memslot_gib", "desc_capacity")
@@ -50,37 +43,41 @@ def is_553_right(results: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _is_553_right_sentences(rows: pl.DataFrame) -> list[str]:
+def sentences_on_553(rows: pl.DataFrame) -> list[str]:
     right = pl.col("regret_percent") <= 100 * TOLERANCE
     fine = ", ".join(rows.filter(right)["workload"]) or "none of the workloads"
-    return [f"553 costs at most 5 % more lock drops than any capacity swept for: {fine}."] + [
-        f"{r['workload']}: 553 costs {r['regret_percent']:.0f} % more than the fewest possible, "
-        f"{r['drops_553']:,.0f} instead of {r['least_drops']:,.0f}; {r['enough_capacity']} "
-        f"descriptors are enough, for {r['extra_kib']:.1f} KiB more."
-        for r in rows.filter(~right).iter_rows(named=True)
+    return [
+        f"553 costs at most 5 % more lock drops than any capacity swept for: {fine}.",
+        *told(
+            rows.filter(~right),
+            "{workload}: 553 costs {regret_percent:.0f} % more than the fewest possible, "
+            "{drops_553:,.0f} instead of {least_drops:,.0f}; {enough_capacity} descriptors are "
+            "enough, for {extra_kib:.1f} KiB more.",
+        ),
     ]
-
-
-IS_553_RIGHT: Final = Question(
-    is_553_right,
-    _is_553_right_sentences,
-    needs={"desc_capacity": [553]},
-    bounded=_AT_553,
-)
 
 
 def is_40_right(results: pl.LazyFrame) -> pl.LazyFrame:
     """Each page-cache capacity against 40, with 553 descriptors: see `summary`."""
-    mainline = results.filter(pl.col("desc_capacity") == 553)
-    return summary(mainline, "object_capacity", 40, WORKLOAD)
+    return summary(results.filter(desc_capacity=553), "object_capacity", 40, WORKLOAD)
 
 
-IS_40_RIGHT: Final = Question(
-    is_40_right,
-    partial(instead_sentences, choice="object_capacity", usual=40, values=(64, 128, 513, 8)),
-    needs={"object_capacity": [40], "desc_capacity": [553]},
-    bounded=_AT_553,
-)
+def sentences_on_40(rows: pl.DataFrame) -> list[str]:
+    """What some capacities change against 40, over all workloads together."""
+    columns = ("full_kib", "nr_lock_drops", "hold_p99_us")
+    means = rows.group_by("object_capacity").agg(pl.col(columns).mean())
+    at_40 = means.row(by_predicate=pl.col("object_capacity") == 40, named=True)
+    against = means.select(
+        "object_capacity",
+        pl.col("full_kib") - at_40["full_kib"],
+        *(percent_more(pl.col(c), at_40[c]) for c in columns[1:]),
+    )
+    asked = pl.DataFrame({"object_capacity": [64, 128, 513, 8]})
+    return told(
+        asked.join(against, on="object_capacity", maintain_order="left"),
+        "object_capacity {object_capacity} instead of 40: {nr_lock_drops:+.1f} % lock drops, "
+        "{full_kib:+,.1f} KiB, holds at the 99th percentile {hold_p99_us:+.1f} % (modelled).",
+    )
 
 
 def fleet_bytes(results: pl.LazyFrame) -> pl.LazyFrame:
@@ -90,29 +87,19 @@ def fleet_bytes(results: pl.LazyFrame) -> pl.LazyFrame:
     return rows.with_columns((pl.col("full_kib") * 1024 / 1e3).alias("gb_per_million_vms"))
 
 
-def _fleet_sentences(rows: pl.DataFrame) -> list[str]:
+def fleet_sentences(rows: pl.DataFrame) -> list[str]:
     mainline = rows.filter(policy="kernel", object_capacity=40)
-    by_capacity = {r["desc_capacity"]: r for r in mainline.iter_rows(named=True)}
-    ours, doubled = by_capacity[553], by_capacity[1026]
+    at_553, at_1026 = (mainline.filter(desc_capacity=c).row(0, named=True) for c in (553, 1026))
+    drops, gb = at_553["nr_lock_drops"], at_553["gb_per_million_vms"]
     cheaper = rows.filter(
-        (pl.col("nr_lock_drops") <= ours["nr_lock_drops"])
-        & (pl.col("full_kib") <= ours["full_kib"])
-    ).sort("nr_lock_drops", "full_kib")
-    best = cheaper.row(0, named=True)
-    more = doubled["gb_per_million_vms"] - ours["gb_per_million_vms"]
+        pl.col("nr_lock_drops") <= drops, pl.col("full_kib") <= at_553["full_kib"]
+    )
+    best = cheaper.sort("nr_lock_drops", "full_kib").row(0, named=True)
     return [
-        f"A million VMs with 553 descriptors keep {ours['gb_per_million_vms']:,.1f} GB in full "
-        f"caches; 1026 would keep {more:,.1f} GB more for {doubled['change_percent']:+.1f} % lock "
-        "drops, over all presets alike.",
+        f"A million VMs with 553 descriptors keep {gb:,.1f} GB in full caches; 1026 would keep "
+        f"{at_1026['gb_per_million_vms'] - gb:,.1f} GB more for {at_1026['change_percent']:+.1f} % "
+        "lock drops, over all presets alike.",
         f"For no more memory, the fewest lock drops have policy {best['policy']}, object_capacity "
         f"{best['object_capacity']} and {best['desc_capacity']} descriptors: "
-        f"{percent_more(best['nr_lock_drops'], ours['nr_lock_drops'])}.",
+        f"{percent_more(best['nr_lock_drops'], drops):+.1f} %.",
     ]
-
-
-FLEET_BYTES: Final = Question(
-    fleet_bytes,
-    _fleet_sentences,
-    needs={"policy": ["kernel"], "object_capacity": [40], "desc_capacity": [553, 1026]},
-    bounded=EVERY_ROW,
-)
