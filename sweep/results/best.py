@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,8 +14,11 @@ from sweep.results.columns import choices_in, parameters_in, unit
 
 PARETO: Final = ("nr_lock_drops", "hold_ns_p99", "standing_bytes")
 NR_TIES_NAMED: Final = 5
-_BYTES: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_TIMES: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+_FACTORS: Final = {
+    "bytes": {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30},
+    "ns": {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9},
+}
+"""By the unit of a column: what may stand behind a limit of it."""
 _OPERATORS: Final[Mapping[str, Callable[[pl.Expr, float], pl.Expr]]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -45,7 +48,13 @@ class Limit:
                 "such as standing_bytes<=200KiB or hold_ns_p99<2ms."
             )
         column, relation, number, suffix = match.groups()
-        return cls(column, relation, float(number) * _factor(text, column, suffix))
+        factors = _FACTORS.get(unit(column).removesuffix(" (modelled)"), {})
+        if suffix and suffix not in factors:
+            have = ", ".join(factors) or "none"
+            raise ValueError(
+                f"--within {text!r}: {column} has no unit {suffix!r}; its units: {have}."
+            )
+        return cls(column, relation, float(number) * factors.get(suffix, 1))
 
     def worst(self) -> pl.Expr:
         """The value of a group of points that is the nearest to breaking the limit."""
@@ -55,16 +64,6 @@ class Limit:
     def holds(self) -> pl.Expr:
         """Whether a row whose column holds `worst()` keeps the limit."""
         return _OPERATORS[self.relation](pl.col(f"worst_{self.column}"), self.value)
-
-
-def _factor(text: str, column: str, suffix: str) -> int:
-    if not suffix:
-        return 1
-    known = _BYTES if unit(column) == "bytes" else _TIMES if unit(column).startswith("ns") else {}
-    if suffix not in known:
-        have = ", ".join(known) or "none"
-        raise ValueError(f"--within {text!r}: {column} has no unit {suffix!r}; its units: {have}.")
-    return known[suffix]
 
 
 def alternatives(
@@ -83,35 +82,24 @@ def alternatives(
     columns = results.collect_schema().names()
     options = choices_in(columns, but=by)
     rest = parameters_in(columns, but=[*options, *by])
-    means = averaged(minimize, columns)
-    return (
-        results.filter(pl.col("error").is_null())
-        .group_by([*by, *options])
-        .agg(
-            *(pl.col(c).mean() for c in means),
-            *(limit.worst().alias(f"worst_{limit.column}") for limit in within),
-            pl.len().cast(pl.Int64).alias("nr_points"),
-            _fingerprint(rest).alias("covers"),
-        )
-        .with_columns(_comparable(by, within).alias("admissible"))
-        .with_columns(regret(minimize, by).alias("regret"))
-        .drop("covers")
-        .sort([*by, "regret", *cheapest(means), *options], nulls_last=True)
-    )
-
-
-def _fingerprint(columns: Sequence[str]) -> pl.Expr:
-    """Equal for equal sets of points."""
-    if not columns:
-        return pl.lit(0, pl.UInt64)
-    return (pl.struct(columns).hash() % (1 << 32)).sum()
-
-
-def _comparable(by: Sequence[str], within: Sequence[Limit]) -> pl.Expr:
+    same_points = (pl.struct(rest).hash() % (1 << 32)).sum() if rest else pl.lit(0, pl.UInt64)
     group = list(by) or pl.lit(0)
     complete = pl.col("nr_points") == pl.col("nr_points").max().over(group)
     covers = pl.col("covers") == pl.col("covers").filter(complete).max().over(group)
-    return pl.all_horizontal(complete, covers, *(limit.holds() for limit in within))
+    keeps = pl.all_horizontal(complete, covers, *(limit.holds() for limit in within))
+    rows = (
+        results.filter(pl.col("error").is_null())
+        .group_by([*by, *options])
+        .agg(
+            *(pl.col(c).mean() for c in averaged(minimize, columns)),
+            *(limit.worst().alias(f"worst_{limit.column}") for limit in within),
+            pl.len().cast(pl.Int64).alias("nr_points"),
+            same_points.alias("covers"),
+        )
+        .with_columns(keeps.alias("admissible"))
+        .drop("covers")
+    )
+    return ranked(rows, minimize, by)
 
 
 def averaged(minimize: str, columns: Sequence[str]) -> list[str]:
@@ -120,15 +108,15 @@ def averaged(minimize: str, columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([minimize, *(c for c in shown if c in columns)]))
 
 
-def regret(minimize: str, by: Sequence[str]) -> pl.Expr:
-    """How much more than the best admissible row of its group of `by` a row costs."""
+def ranked(rows: pl.LazyFrame, minimize: str, by: Sequence[str] = ()) -> pl.LazyFrame:
+    """Alternatives with their `regret` in each group of `by`, best first: of equals the one with
+    the least memory."""
     least = pl.col(minimize).filter("admissible").min().over(list(by) or pl.lit(0))
-    return pl.when("admissible").then(pl.col(minimize) - least)
-
-
-def cheapest(columns: Collection[str]) -> list[str]:
-    """What decides between equals, if it is there: the least memory."""
-    return [column for column in ("full_bytes", "standing_bytes") if column in columns]
+    regret = pl.when("admissible").then(pl.col(minimize) - least).alias("regret")
+    columns = rows.collect_schema().names()
+    memory = [column for column in ("full_bytes", "standing_bytes") if column in columns]
+    order = [*by, "regret", *memory, *choices_in(columns, but=by)]
+    return rows.with_columns(regret).sort(order, nulls_last=True)
 
 
 def recommended(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFrame:

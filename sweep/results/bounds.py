@@ -23,6 +23,7 @@ are cached.
 BOUNDS: Final = ("unbounded_drops", "floor_drops", "optimum_drops")
 """The columns that `with_bounds` adds."""
 
+EVERY_ROW: Final = pl.lit(True)
 BEST_POLICY: Final = "exact_opportunistic"
 MAX_ROWS: Final = 50_000
 MAX_SPTES: Final = 100_000_000
@@ -50,7 +51,7 @@ def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
     ).join(optimum, on=same, how="left", maintain_order="left", nulls_equal=True)
 
 
-def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.LazyFrame:
+def with_optimum(results: pl.LazyFrame, shown: pl.Expr = EVERY_ROW) -> pl.LazyFrame:
     """`with_bounds`, and where the run lacks an optimum the engine computes it.
 
     Only for rows that are `shown`, if the run is no larger than `MAX_ROWS` and `MAX_SPTES`, and has
@@ -62,8 +63,8 @@ def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.Lazy
         return rows
     on = parameters_in(columns, but=["policy"])
     drawn = (pl.col("path") == "") & (pl.col("engine") == "replay")
-    shown = drawn if shown is None else drawn & shown
-    lacking = rows.filter(pl.col("optimum_drops").is_null() & pl.col("error").is_null(), shown)
+    lacks = pl.col("optimum_drops").is_null() & pl.col("error").is_null()
+    lacking = rows.filter(lacks, drawn, shown)
     points = lacking.select(*on, "nr_huge_sptes").unique(on, maintain_order=True).collect()
     workloads = points.unique([name for name in on if name != "desc_capacity"])
     if not 0 < workloads["nr_huge_sptes"].sum() <= MAX_SPTES:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sweep.results.best import Limit, alternatives, averaged, cheapest, regret
+from sweep.results.best import Limit, alternatives, averaged, ranked
 from sweep.results.columns import choices_in, parameters_in
 from sweep.results.runs import SCHEMA
 
@@ -17,38 +17,29 @@ def read_mix(path: str, results: pl.LazyFrame) -> pl.DataFrame:
     kind comes twice, or `results` has no row of a kind.
     """
     try:
-        mix = _typed(path, pl.read_csv(Path(path)))
+        given = pl.read_csv(Path(path))
+        kinds = parameters_in(given.columns)
+        if not kinds or {*kinds, "share"} != set(given.columns):
+            raise ValueError(
+                f"{path} has the columns {', '.join(given.columns)}: give parameters, such as "
+                "workload and memslot_gib, and share, a number for each kind of VM."
+            )
+        typed = [pl.col(name).cast(SCHEMA[name]) for name in kinds]
+        mix = given.select(*typed, pl.col("share").cast(pl.Float64).fill_null(-1))
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{path}: {str(error).splitlines()[0]}") from error
-    _check(path, mix, results)
-    return mix
-
-
-def _typed(path: str, mix: pl.DataFrame) -> pl.DataFrame:
-    kinds = parameters_in(mix.columns)
-    if "share" not in mix.columns or not kinds or len(kinds) + 1 != mix.width:
-        raise ValueError(
-            f"{path} has the columns {', '.join(mix.columns)}: give parameters, such as workload "
-            "and memslot_gib, and share, a number for each kind of VM."
-        )
-    typed = [pl.col(name).cast(SCHEMA[name]) for name in kinds]
-    return mix.select(*typed, pl.col("share").cast(pl.Float64).fill_null(-1))
-
-
-def _check(path: str, mix: pl.DataFrame, results: pl.LazyFrame) -> None:
-    kinds = parameters_in(mix.columns)
-    if not mix["share"].is_finite().all() or (mix["share"] < 0).any() or mix["share"].sum() <= 0:
+    share = mix["share"]
+    if not (share.is_finite() & (share >= 0)).all() or share.sum() <= 0:
         raise ValueError(
             f"{path}: each share is a number that is not negative, and one is above 0."
         )
     if mix.select(kinds).is_duplicated().any():
         raise ValueError(f"{path}: a kind of VM comes twice. Add up its shares.")
     have = results.select(kinds).unique().collect()
-    lacking = mix.join(have, on=kinds, how="anti")
+    lacking = mix.join(have, on=kinds, how="anti").select(kinds)
     if lacking.height:
-        raise ValueError(
-            f"{path}: the run has no rows of {lacking.select(kinds).row(0, named=True)}."
-        )
+        raise ValueError(f"{path}: the run has no rows of {lacking.row(0, named=True)}.")
+    return mix
 
 
 def fleet(
@@ -64,22 +55,16 @@ def fleet(
     """
     kinds = [name for name in mix.columns if name != "share"]
     shares = mix.lazy().with_columns(pl.col("share") / pl.col("share").sum())
-    rows = alternatives(results, minimize, within, kinds).join(shares, on=kinds)
-    columns = rows.collect_schema().names()
-    options = choices_in(columns, but=kinds)
+    parts = alternatives(results, minimize, within, kinds).join(shares, on=kinds)
+    columns = parts.collect_schema().names()
     means = averaged(minimize, columns)
-    return (
-        rows.group_by(options)
-        .agg(
-            *((pl.col(c) * pl.col("share")).sum() for c in means),
-            pl.col("nr_points").sum(),
-            (pl.col("admissible").all() & (pl.len() == mix.height)).alias("admissible"),
-        )
-        .with_columns(regret(minimize, ()).alias("regret"))
-        .with_columns(
-            (pl.col(c) * 10**6).alias(f"{c}_per_million_vms")
-            for c in ("nr_lock_drops", "standing_bytes")
-            if c in means
-        )
-        .sort(["regret", *cheapest(means), *options], nulls_last=True)
+    rows = parts.group_by(choices_in(columns, but=kinds)).agg(
+        *((pl.col(c) * pl.col("share")).sum() for c in means),
+        pl.col("nr_points").sum(),
+        (pl.col("admissible").all() & (pl.len() == mix.height)).alias("admissible"),
+    )
+    return ranked(rows, minimize).with_columns(
+        (pl.col(c) * 10**6).alias(f"{c}_per_million_vms")
+        for c in ("nr_lock_drops", "standing_bytes")
+        if c in means
     )

@@ -31,7 +31,9 @@ class Run:
     @property
     def name(self) -> str:
         """The folder's name: `<experiment>-<digest>`."""
-        return _path(self.store.uri).rstrip("/").rsplit("/", 1)[-1]
+        uri = self.store.uri
+        path = urlsplit(uri).path if "://" in uri else uri
+        return path.rstrip("/").rsplit("/", 1)[-1]
 
     @cached_property
     def plan(self) -> Plan:
@@ -84,23 +86,19 @@ class Run:
 
         Rows of a compacted run are known to be sorted, so grouping by that column hashes nothing.
         """
-        rows = self._scan() if self.shards else pl.LazyFrame(schema=SCHEMA)
+        paths = [self.store.file(shard)[1] for shard in self.shards]
+        if not paths:
+            rows = pl.LazyFrame(schema=SCHEMA)
+        elif self.store.is_local:
+            rows = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+        else:
+            from pyarrow import dataset  # which takes long to load
+
+            where = self.store.file("")[0]
+            rows = pl.scan_pyarrow_dataset(dataset.dataset(paths, filesystem=where))
         if self.compacted:
             rows = rows.set_sorted(self.compacted["by"])
         return rows.select(pl.lit(self.name).alias("run"), pl.all())
-
-    def _scan(self) -> pl.LazyFrame:
-        paths = [self.store.file(shard)[1] for shard in self.shards]
-        if self.store.is_local:
-            return pl.scan_parquet(paths, glob=False, hive_partitioning=False)
-        from pyarrow import dataset
-
-        where = self.store.file("")[0]
-        return pl.scan_pyarrow_dataset(dataset.dataset(paths, filesystem=where))
-
-
-def _path(uri: str) -> str:
-    return urlsplit(uri).path if "://" in uri else uri
 
 
 def open_run(uri: str) -> Run:

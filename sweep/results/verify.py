@@ -87,7 +87,10 @@ def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest |
         rows = shard_file.read(work.store, name)
     except (*UNREADABLE, TornError, RefusedError) as error:
         return None, [f"{name}: {str(error).splitlines()[0]}"]
-    problems = list(_rows(work.grid, rows, shard))
+    if np.array_equal(rows.column("point").to_numpy(), np.arange(*shard)):
+        problems = list(_parameters(work.grid, rows, shard))
+    else:
+        problems = ["its points are not each there once and in order"]
     if checksum(rows) != manifest.checksum:
         problems.append("outcomes are not those that were written")
     if len(rows) - rows.column("error").null_count != manifest.failures:
@@ -96,15 +99,6 @@ def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest |
     for point in mine.tolist():
         problems += _again(work, point, rows.slice(point - shard.first, 1))
     return manifest, [f"{name}: {problem}" for problem in problems]
-
-
-def _rows(grid: Grid, rows: pa.Table, shard: Shard) -> Iterator[str]:
-    """Whether rows in point order are those of `shard`."""
-    points = rows.column("point").to_numpy()
-    if not np.array_equal(points, np.arange(shard.first, shard.last)):
-        yield "its points are not each there once and in order"
-        return
-    yield from _parameters(grid, rows, shard)
 
 
 def _parameters(grid: Grid, rows: pa.Table, within: Shard) -> Iterator[str]:

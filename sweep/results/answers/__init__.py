@@ -12,7 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from sweep.results.answers import capacity, policy, seed_question, walks
-from sweep.results.bounds import with_optimum
+from sweep.results.bounds import EVERY_ROW, with_optimum
 from sweep.results.formats import named
 
 BOUNDS_IN_WORDS: Final = (
@@ -45,7 +45,6 @@ class Question:
     further: Callable[[pl.LazyFrame, pl.DataFrame], list[str]] = lambda results, rows: []
 
 
-_EVERY_ROW: Final = pl.lit(True)
 _AT_553: Final = pl.col("desc_capacity") == 553
 _AT_14: Final = pl.col("pte_list_ext") == 14
 
@@ -63,11 +62,11 @@ ANSWERS: Final[Mapping[str, Question]] = {
     "is_exact_counting_worth_it": Question(
         policy.is_exact_counting_worth_it,
         partial(policy.versus_sentences, usual="kernel", other="exact_demand"),
-        {"policy": ["kernel", "exact_demand"]}, _EVERY_ROW,
+        {"policy": ["kernel", "exact_demand"]}, EVERY_ROW,
     ),
     "opportunistic_top_up": Question(
         policy.opportunistic_top_up, policy.top_up_sentences,
-        {"policy": ["kernel", "opportunistic"]}, _EVERY_ROW,
+        {"policy": ["kernel", "opportunistic"]}, EVERY_ROW,
     ),
     "ext_2_or_14": Question(
         policy.ext_2_or_14,
@@ -86,7 +85,7 @@ ANSWERS: Final[Mapping[str, Question]] = {
     ),
     "fleet_bytes": Question(
         capacity.fleet_bytes, capacity.fleet_sentences,
-        {"policy": ["kernel"], "object_capacity": [40], "desc_capacity": [553, 1026]}, _EVERY_ROW,
+        {"policy": ["kernel"], "object_capacity": [40], "desc_capacity": [553, 1026]}, EVERY_ROW,
     ),
 }  # fmt: skip
 """What each experiment asks, by its name."""
