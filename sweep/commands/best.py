@@ -42,11 +42,10 @@ def best(
     """
     from sweep.results import best as b
     from sweep.results.bounds import with_optimum
-    from sweep.results.columns import OUTCOME_NAMES
+    from sweep.results.columns import OUTCOME_NAMES, groups
     from sweep.results.fleets import fleet, read_mix
     from sweep.results.formats import named
     from sweep.results.runs import SCHEMA
-    from sweep.results.swept import groups
 
     found = find(results_dir, run)
     rows, names = found.scan(), list(SCHEMA)

@@ -10,12 +10,15 @@ Every function takes a LazyFrame and gives one; `describe()` documents what a ru
 # ruff: noqa: F401
 
 from sweep.results.answers import Answer, answer
-from sweep.results.answers.capacity import fleet_bytes, is_40_right, is_553_right
-from sweep.results.answers.comparisons import summary, versus
-from sweep.results.answers.policy import (
+from sweep.results.answers.choices import (
     ext_2_or_14,
+    fleet_bytes,
+    is_40_right,
+    is_553_right,
     is_exact_counting_worth_it,
     opportunistic_top_up,
+    summary,
+    versus,
 )
 from sweep.results.answers.seed_question import seed_question
 from sweep.results.answers.walks import (

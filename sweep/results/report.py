@@ -15,10 +15,9 @@ from sweep.results.answers import answer, without_constants
 from sweep.results.best import alternatives, in_words, recommended, same_everywhere
 from sweep.results.bounds import with_optimum
 from sweep.results.charts import CHARTS, TITLES, Chart, LeftOut, draw
-from sweep.results.columns import unit
+from sweep.results.columns import groups, unit
 from sweep.results.formats import cell, named
 from sweep.results.runs import Run
-from sweep.results.swept import groups
 
 MAX_TABLE: Final = 400
 """A table of the page itself shows no more rows than this; the tables of charts show all."""

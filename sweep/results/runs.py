@@ -1,5 +1,7 @@
-"""Which runs there are, what each says of itself, and its rows as a lazy frame."""
+"""Which runs there are, what each says of itself, its rows as a lazy frame, and SQL over them."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -16,6 +18,10 @@ from sweep.store import DONE, PLAN, Store, read_plan
 
 SCHEMA: Final = pl.DataFrame(schema().empty_table()).schema
 """The columns of a run; `scan` puts `run`, its name, before them."""
+
+_READS: Final = re.compile(r"\s*\(*\s*(select|with|explain|show)\b", re.IGNORECASE)
+_OTHER_FILES: Final = re.compile(r"\bread_\w+", re.IGNORECASE)
+"""What a query must begin with, and what it must not mention: polars' SQL opens any file."""
 
 
 class RunError(ValueError):
@@ -119,6 +125,26 @@ def scan(*uris: str) -> pl.LazyFrame:
     need not be finished. Raises RunError if a folder is no run.
     """
     return pl.concat([open_run(uri).scan() for uri in uris], how="diagonal")
+
+
+def query(runs: Sequence[Run], text: str) -> pl.LazyFrame:
+    """The rows that `text` selects from `results`: the rows of all `runs`, `run` naming each.
+
+    Each run is a table of its own name too, such as `"seed_question-0123456789ab"`. Raises
+    ValueError if `text` does anything but read these tables.
+    """
+    if _READS.match(text) is None:
+        raise ValueError(
+            "SQL: only SELECT (also WITH, EXPLAIN, SHOW TABLES); runs are never changed."
+        )
+    if found := _OTHER_FILES.search(text):
+        raise ValueError(
+            f"SQL: {found[0]} is refused, because a query sees only the runs it names. "
+            "To read other files use the Python door, sweep.results.scan."
+        )
+    frames = {run.name: run.scan() for run in runs}
+    frames["results"] = pl.concat([run.scan() for run in runs], how="diagonal")
+    return pl.SQLContext(frames, register_globals=False).execute(text, eager=False)
 
 
 def runs_in(results_dir: str) -> list[Run]:

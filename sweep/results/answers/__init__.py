@@ -1,7 +1,7 @@
 """The named answers: each question with its table and the sentences that follow from the rows.
 
-Modules stand for what is asked about: `capacity`, `policy`, `walks`, and the question that began
-it, `seed_question`. `comparisons` is what they share.
+Modules stand for what is asked about: the question that began it (`seed_question`), `choices`
+between capacities and policies, and how `walks` go.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from sweep.results.answers import capacity, policy, seed_question, walks
+from sweep.results.answers import choices, seed_question, walks
 from sweep.results.bounds import EVERY_ROW, with_optimum
 from sweep.results.formats import named
 
@@ -53,24 +53,24 @@ ANSWERS: Final[Mapping[str, Question]] = {
         seed_question.seed_question, seed_question.seed_sentences, further=seed_question.seed_bounds
     ),
     "is_553_right": Question(
-        capacity.is_553_right, capacity.sentences_on_553, {"desc_capacity": [553]}, _AT_553
+        choices.is_553_right, choices.sentences_on_553, {"desc_capacity": [553]}, _AT_553
     ),
     "is_40_right": Question(
-        capacity.is_40_right, capacity.sentences_on_40,
+        choices.is_40_right, choices.sentences_on_40,
         {"object_capacity": [40], "desc_capacity": [553]}, _AT_553,
     ),
     "is_exact_counting_worth_it": Question(
-        policy.is_exact_counting_worth_it,
-        partial(policy.versus_sentences, usual="kernel", other="exact_demand"),
+        choices.is_exact_counting_worth_it,
+        partial(choices.versus_sentences, usual="kernel", other="exact_demand"),
         {"policy": ["kernel", "exact_demand"]}, EVERY_ROW,
     ),
     "opportunistic_top_up": Question(
-        policy.opportunistic_top_up, policy.top_up_sentences,
+        choices.opportunistic_top_up, choices.top_up_sentences,
         {"policy": ["kernel", "opportunistic"]}, EVERY_ROW,
     ),
     "ext_2_or_14": Question(
-        policy.ext_2_or_14,
-        partial(policy.versus_sentences, usual="14 pointers", other="2 pointers"),
+        choices.ext_2_or_14,
+        partial(choices.versus_sentences, usual="14 pointers", other="2 pointers"),
         {"pte_list_ext": [2, 14]}, _AT_14,
     ),
     "flush_flavours": Question(
@@ -84,7 +84,7 @@ ANSWERS: Final[Mapping[str, Question]] = {
         walks.starvation, walks.starvation_sentences, {"preempt_on_contention": [False, True]}
     ),
     "fleet_bytes": Question(
-        capacity.fleet_bytes, capacity.fleet_sentences,
+        choices.fleet_bytes, choices.fleet_sentences,
         {"policy": ["kernel"], "object_capacity": [40], "desc_capacity": [553, 1026]}, EVERY_ROW,
     ),
 }  # fmt: skip

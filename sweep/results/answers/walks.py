@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from sweep.results.answers.comparisons import DROPS, WORKLOAD, percent_more, summary, told
+from sweep.results.answers.choices import DROPS, WORKLOAD, percent_more, summary, told
 
 _UNSPLIT: Final = pl.col("nr_unsplit") / pl.col("nr_huge_sptes")
 
