@@ -114,6 +114,16 @@ def test_553_is_right_where_no_capacity_saves_more_than_five_percent():
     assert "93 % more than the fewest possible, 1,619 instead of 841; 1026 descriptors" in two
 
 
+def test_the_bounds_beside_553_are_those_of_its_own_points():
+    # Another memory layout has a point with 553 alone: 30 and 90 shadow pages, 1 and 3 refills.
+    mixed = rows(
+        {"nr_sp_created": 30},
+        {"nr_sp_created": 90},
+        *({"desc_capacity": c, "nr_sp_created": 30} for c in range(600, 640)),
+    )
+    assert r.is_553_right(mixed).collect()["floor_drops"].to_list() == [2.0]
+
+
 def test_another_page_cache_is_weighed_against_40():
     # 32,768 unaliased pages: ceil(32768 / 8) = 4096 drops with 8, ceil(32768 / 128) = 256 with 128.
     results = rows(

@@ -106,17 +106,16 @@ def is_553_right(results: pl.LazyFrame) -> pl.LazyFrame:
     `with_bounds`).
     """
     capacity, kib = pl.col("desc_capacity"), pl.col("full_kib")
-    bounds = BESIDE
+    bounds = pl.col("unbounded_drops", "optimum_drops", "floor_drops")
     ours, enough = capacity == 553, DROPS.min() * (1 + TOLERANCE) >= DROPS
     regret = percent_more(pl.col("drops_553"), pl.col("least_drops"))
     return (
         with_bounds(results)
         .group_by("workload", "memslot_gib", "desc_capacity")
-        .agg(DROPS.mean(), FULL_KIB, bounds.mean(), pl.col("floor_drops").mean())
+        .agg(DROPS.mean(), FULL_KIB, bounds.mean())
         .group_by("workload", "memslot_gib")
         .agg(
             bounds.filter(ours).first(),
-            pl.col("floor_drops").first(),
             DROPS.filter(ours).first().alias("drops_553"),
             DROPS.min().alias("least_drops"),
             capacity.filter(enough).min().alias("enough_capacity"),
