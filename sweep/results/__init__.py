@@ -27,11 +27,17 @@ from sweep.results.answers.walks import (
     starvation,
     where_enospc_starts,
 )
-from sweep.results.best import Limit, alternatives, pareto_front, recommended
+from sweep.results.best import (
+    Limit,
+    alternatives,
+    fleet,
+    pareto_front,
+    read_mix,
+    recommended,
+)
 from sweep.results.bounds import with_bounds
 from sweep.results.compare import biggest_changes, changed_columns, joined, row_counts
 from sweep.results.description import describe
-from sweep.results.fleets import fleet, read_mix
 from sweep.results.runs import scan
 
 open = scan

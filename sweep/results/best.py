@@ -1,9 +1,9 @@
-"""Which geometry and policy to set: recommendations, regrets, the Pareto front."""
+"""Which geometry and policy to set, also for a fleet: recommendations, regrets, Pareto front."""
 
-import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +11,7 @@ import polars as pl
 
 from sweep.results.bounds import BOUNDS
 from sweep.results.columns import choices_in, parameters_in, unit
+from sweep.results.runs import SCHEMA
 
 PARETO: Final = ("nr_lock_drops", "hold_ns_p99", "standing_bytes")
 NR_TIES_NAMED: Final = 5
@@ -19,12 +20,7 @@ _FACTORS: Final = {
     "ns": {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9},
 }
 """By the unit of a column: what may stand behind a limit of it."""
-_OPERATORS: Final[Mapping[str, Callable[[pl.Expr, float], pl.Expr]]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-}
+_RELATIONS: Final = {"<=": pl.Expr.le, ">=": pl.Expr.ge, "<": pl.Expr.lt, ">": pl.Expr.gt}
 _LIMIT: Final = re.compile(
     r"\s*(\w+)\s*(<=|>=|<|>)\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z]*)\s*"
 )
@@ -63,7 +59,7 @@ class Limit:
 
     def holds(self) -> pl.Expr:
         """Whether a row whose column holds `worst()` keeps the limit."""
-        return _OPERATORS[self.relation](pl.col(f"worst_{self.column}"), self.value)
+        return _RELATIONS[self.relation](pl.col(f"worst_{self.column}"), self.value)
 
 
 def alternatives(
@@ -192,3 +188,63 @@ def _undominated(rows: pl.Series) -> pl.Series:
         if kept[i] and not np.any(np.all(front == values[i], axis=1)):
             front = np.vstack([front, values[i]])
     return pl.Series(kept)
+
+
+def read_mix(path: str, results: pl.LazyFrame) -> pl.DataFrame:
+    """The kinds of VM in a csv file: columns of parameters, and `share`.
+
+    Raises ValueError if the file is no csv, a column is neither, a share is negative or missing, a
+    kind comes twice, or `results` has no row of a kind.
+    """
+    try:
+        given = pl.read_csv(Path(path))
+        kinds = parameters_in(given.columns)
+        if not kinds or {*kinds, "share"} != set(given.columns):
+            raise ValueError(
+                f"{path} has the columns {', '.join(given.columns)}: give parameters, such as "
+                "workload and memslot_gib, and share, a number for each kind of VM."
+            )
+        typed = [pl.col(name).cast(SCHEMA[name]) for name in kinds]
+        mix = given.select(*typed, pl.col("share").cast(pl.Float64).fill_null(-1))
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from error
+    share = mix["share"]
+    if not (share.is_finite() & (share >= 0)).all() or share.sum() <= 0:
+        raise ValueError(
+            f"{path}: each share is a number that is not negative, and one is above 0."
+        )
+    if mix.select(kinds).is_duplicated().any():
+        raise ValueError(f"{path}: a kind of VM comes twice. Add up its shares.")
+    have = results.select(kinds).unique().collect()
+    lacking = mix.join(have, on=kinds, how="anti").select(kinds)
+    if lacking.height:
+        raise ValueError(f"{path}: the run has no rows of {lacking.row(0, named=True)}.")
+    return mix
+
+
+def fleet(
+    results: pl.LazyFrame,
+    mix: pl.DataFrame,
+    minimize: str = "nr_lock_drops",
+    within: Sequence[Limit] = (),
+) -> pl.LazyFrame:
+    """One row for each geometry and policy, best first: what a VM of the fleet costs on average.
+
+    `mix` has a row for each kind of VM: values of parameters, and its `share` (any scale). Columns
+    are those of `alternatives`, then drops and bytes for each million VMs.
+    """
+    kinds = [name for name in mix.columns if name != "share"]
+    shares = mix.lazy().with_columns(pl.col("share") / pl.col("share").sum())
+    parts = alternatives(results, minimize, within, kinds).join(shares, on=kinds)
+    columns = parts.collect_schema().names()
+    means = averaged(minimize, columns)
+    rows = parts.group_by(choices_in(columns, but=kinds)).agg(
+        *((pl.col(c) * pl.col("share")).sum() for c in means),
+        pl.col("nr_points").sum(),
+        (pl.col("admissible").all() & (pl.len() == mix.height)).alias("admissible"),
+    )
+    return ranked(rows, minimize).with_columns(
+        (pl.col(c) * 10**6).alias(f"{c}_per_million_vms")
+        for c in ("nr_lock_drops", "standing_bytes")
+        if c in means
+    )

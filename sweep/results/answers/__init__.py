@@ -119,7 +119,8 @@ def without_constants(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     if rows.height < 2:
         return rows, []
     same = {c: rows[c][0] for c in rows.columns if rows[c].n_unique() == 1 and c != "enough"}
-    known = named(same)
-    notes = [f"The same in every row: {known}."] if known else []
+    notes = [f"The same in every row: {known}."] if (known := named(same)) else []
     shown = rows.drop(same)
-    return shown, [*notes, *([BOUNDS_IN_WORDS] if "optimum_drops" in shown.columns else [])]
+    if "optimum_drops" in shown.columns:
+        notes.append(BOUNDS_IN_WORDS)
+    return shown, notes

@@ -1,7 +1,8 @@
 """The question of June 2022: does the descriptor cache need 513, 553 or 1026 objects?"""
 
+from bisect import bisect_right
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import polars as pl
 
@@ -21,25 +22,20 @@ def seed_question(results: pl.LazyFrame) -> pl.LazyFrame:
     """One row for each role sharing, memslot size and aliasing ratio.
 
     `floor_drops` is what the page caches cost alone, `unbounded_drops` what caches cost that never
-    run dry. For each capacity C there are `drops_C`
-    (mean lock drops) and `standing_C_kib` (of full caches, which stand until the VM is destroyed);
-    `saved_C_per_kib` is what each KiB saves over the next smaller capacity. `enough` is one of
-    `ENOUGH`, null if the run lacks a capacity.
+    run dry. For each capacity C there are `drops_C` (mean lock drops) and `standing_C_kib` (of full
+    caches, which stand until the VM is destroyed); `saved_C_per_kib` is what each KiB saves over
+    the next smaller capacity. `enough` is one of `ENOUGH`, null if the run lacks a capacity.
     """
     kib = pl.col("full_bytes") / 1024
     drops, memory = (
         [column.filter(desc_capacity=c).mean().alias(name.format(c)) for c in CAPACITIES]
         for column, name in ((pl.col("nr_lock_drops"), "drops_{}"), (kib, "standing_{}_kib"))
     )
+    bounds = (UNBOUNDED.mean().alias("unbounded_drops"), FLOOR.mean().alias("floor_drops"))
     return (
         results.filter(pl.col("desc_capacity").is_in(CAPACITIES) & pl.col("error").is_null())
         .group_by(_GROUP)
-        .agg(
-            UNBOUNDED.mean().alias("unbounded_drops"),
-            FLOOR.mean().alias("floor_drops"),
-            *drops,
-            *memory,
-        )
+        .agg(*bounds, *drops, *memory)
         .with_columns(_saved(513, 553), _saved(553, 1026), _enough())
         .sort(_GROUP)
     )
@@ -107,9 +103,9 @@ def _crossover(rows: pl.DataFrame, level: int) -> tuple[float | None, float | No
     """The last aliasing ratio up to which every memslot size is at most at `level` (an index into
     ENOUGH), and the next one swept; None where there is no such ratio."""
     worst = rows.group_by("alias_ratio").agg(pl.col("level").max()).sort("alias_ratio")
-    above = worst.filter(pl.col("level") > level)["alias_ratio"].min()
-    below = worst if above is None else worst.filter(pl.col("alias_ratio") < above)
-    return cast(tuple[float | None, float | None], (below["alias_ratio"].max(), above))
+    ratios = [None, *worst["alias_ratio"], None]
+    at = bisect_right(worst["level"].cum_max().to_list(), level)
+    return ratios[at], ratios[at + 1]
 
 
 def _sharing(ratio: float) -> str:
@@ -131,9 +127,8 @@ def seed_bounds(results: pl.LazyFrame, answer: pl.DataFrame) -> list[str]:
     if known.is_empty():
         return []
     worst = _worst(known)
-    where = {name: worst[name] for name in _GROUP}
-    bounds = in_words(results, where | {"desc_capacity": CAPACITIES[-1]})
+    point = {name: worst[name] for name in _GROUP} | {"desc_capacity": CAPACITIES[-1]}
+    if not (bounds := in_words(results, point)):
+        return []
     sharing = _sharing(worst["distinct_role_ratio"])
-    return (
-        [f"At {_place(worst)} with 1026 descriptors, when {sharing}, {bounds}."] if bounds else []
-    )
+    return [f"At {_place(worst)} with 1026 descriptors, when {sharing}, {bounds}."]
