@@ -89,10 +89,10 @@ def alternatives(
         .agg(
             *(pl.col(c).mean() for c in averaged(minimize, columns)),
             *(limit.worst().alias(f"worst_{limit.column}") for limit in within),
-            pl.len().cast(pl.Int64).alias("nr_points"),
-            same_points.alias("covers"),
+            nr_points=pl.len().cast(pl.Int64),
+            covers=same_points,
         )
-        .with_columns(keeps.alias("admissible"))
+        .with_columns(admissible=keeps)
         .drop("covers")
     )
     return ranked(rows, minimize, by)
@@ -108,11 +108,11 @@ def ranked(rows: pl.LazyFrame, minimize: str, by: Sequence[str] = ()) -> pl.Lazy
     """Alternatives with their `regret` in each group of `by`, best first: of equals the one with
     the least memory."""
     least = pl.col(minimize).filter("admissible").min().over(list(by) or pl.lit(0))
-    regret = pl.when("admissible").then(pl.col(minimize) - least).alias("regret")
+    regret = pl.when("admissible").then(pl.col(minimize) - least)
     columns = rows.collect_schema().names()
     memory = [column for column in ("full_bytes", "standing_bytes") if column in columns]
     order = [*by, "regret", *memory, *choices_in(columns, but=by)]
-    return rows.with_columns(regret).sort(order, nulls_last=True)
+    return rows.with_columns(regret=regret).sort(order, nulls_last=True)
 
 
 def recommended(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFrame:
@@ -127,12 +127,12 @@ def recommended(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFr
     is_best = pl.col("regret") == 0
     others = pl.col("_name").filter(is_best).slice(1)
     return (
-        alternatives.with_columns(named.alias("_name"))
+        alternatives.with_columns(_name=named)
         .group_by(*by, pl.lit(0).alias("_all"), maintain_order=True)
         .agg(
             pl.exclude("_name", "regret", "admissible", *by).filter(is_best).first(),
-            pl.when(is_best.any()).then(others.len().cast(pl.Int64)).alias("nr_ties"),
-            pl.when(is_best.any()).then(others.head(NR_TIES_NAMED).str.join("; ")).alias("ties"),
+            nr_ties=pl.when(is_best.any()).then(others.len().cast(pl.Int64)),
+            ties=pl.when(is_best.any()).then(others.head(NR_TIES_NAMED).str.join("; ")),
         )
         .drop("_all")
     )
@@ -241,7 +241,7 @@ def fleet(
     rows = parts.group_by(choices_in(columns, but=kinds)).agg(
         *((pl.col(c) * pl.col("share")).sum() for c in means),
         pl.col("nr_points").sum(),
-        (pl.col("admissible").all() & (pl.len() == mix.height)).alias("admissible"),
+        admissible=pl.col("admissible").all() & (pl.len() == mix.height),
     )
     return ranked(rows, minimize).with_columns(
         (pl.col(c) * 10**6).alias(f"{c}_per_million_vms")

@@ -41,14 +41,10 @@ def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
     if "optimum_drops" in columns:
         return results
     same = parameters_in(columns, but=["policy"])
-    optimum = (
-        results.filter(pl.col("policy") == BEST_POLICY)
-        .group_by(same)
-        .agg(pl.col("nr_lock_drops").min().alias("optimum_drops"))
-    )
-    return results.with_columns(
-        UNBOUNDED.alias("unbounded_drops"), FLOOR.alias("floor_drops")
-    ).join(optimum, on=same, how="left", maintain_order="left", nulls_equal=True)
+    best = results.filter(policy=BEST_POLICY)
+    optimum = best.group_by(same).agg(optimum_drops=pl.col("nr_lock_drops").min())
+    bounded = results.with_columns(unbounded_drops=UNBOUNDED, floor_drops=FLOOR)
+    return bounded.join(optimum, on=same, how="left", maintain_order="left", nulls_equal=True)
 
 
 def with_optimum(results: pl.LazyFrame, shown: pl.Expr = EVERY_ROW) -> pl.LazyFrame:
@@ -95,8 +91,7 @@ def computed_optimum(points: pl.DataFrame) -> pl.DataFrame:
 
 def in_words(results: pl.LazyFrame, point: Mapping[str, Any]) -> str:
     """The bounds of the first row that has the values of `point`; empty if they are not known."""
-    one = results.filter(*(pl.col(name) == value for name, value in point.items())).head(1)
-    row = with_optimum(one).select(BOUNDS).collect()
+    row = with_optimum(results.filter(**point).head(1)).select(BOUNDS).collect()
     if row.is_empty() or row["optimum_drops"][0] is None:
         return ""
     unbounded, floor, optimum = row.row(0)

@@ -51,7 +51,7 @@ def joined(a: pl.LazyFrame, b: pl.LazyFrame, ignore: Sequence[str] = ()) -> pl.L
     side = pl.when(only_a).then(pl.lit(SIDES[1])).when(only_b).then(pl.lit(SIDES[2]))
     return (
         one.join(other, on=on, how="full", coalesce=True, suffix="_b")
-        .with_columns(side.otherwise(pl.lit(SIDES[0])).alias("side"))
+        .with_columns(side=side.otherwise(pl.lit(SIDES[0])))
         .drop("present", "present_b")
     )
 
@@ -77,11 +77,10 @@ def row_counts(pairs: pl.LazyFrame, tolerance: float = 0.0) -> pl.LazyFrame:
     """
     changed = pl.any_horizontal(_changed(c, tolerance) for c in outcomes_in(pairs))
     return (
-        pairs.with_columns(changed.fill_null(False).alias("changed"))
-        .group_by("side")
+        pairs.group_by("side")
         .agg(
-            pl.len().cast(pl.Int64).alias("nr_rows"),
-            pl.col("changed").sum().cast(pl.Int64).alias("changed_rows"),
+            nr_rows=pl.len().cast(pl.Int64),
+            changed_rows=changed.fill_null(False).sum().cast(pl.Int64),
         )
         .sort("side")
     )
@@ -92,12 +91,12 @@ def changed_columns(pairs: pl.LazyFrame, tolerance: float = 0.0) -> pl.LazyFrame
     both = pairs.filter(side=SIDES[0])
     rows = [
         both.select(
-            pl.lit(name).alias("column"),
-            _changed(name, tolerance).sum().cast(pl.Int64).alias("changed_rows"),
-            pl.col(name).sum().cast(pl.Float64).alias("total_a"),
-            pl.col(f"{name}_b").sum().cast(pl.Float64).alias("total_b"),
-            _change(name).min().cast(pl.Float64).alias("least_change"),
-            _change(name).max().cast(pl.Float64).alias("largest_change"),
+            column=pl.lit(name),
+            changed_rows=_changed(name, tolerance).sum().cast(pl.Int64),
+            total_a=pl.col(name).sum().cast(pl.Float64),
+            total_b=pl.col(f"{name}_b").sum().cast(pl.Float64),
+            least_change=_change(name).min().cast(pl.Float64),
+            largest_change=_change(name).max().cast(pl.Float64),
         )
         for name in outcomes_in(pairs)
     ]

@@ -9,9 +9,7 @@ from sweep.results.answers.seed_question import TOLERANCE
 from sweep.results.bounds import with_bounds
 
 DROPS: Final = pl.col("nr_lock_drops")
-FULL_KIB: Final = (pl.col("full_bytes").mean() / 1024).alias("full_kib")
-"""Memory of full caches."""
-
+FULL_KIB: Final = pl.col("full_bytes").mean() / 1024
 WORKLOAD: Final = ("distinct_role_ratio", "alias_ratio")
 BESIDE: Final = pl.col("unbounded_drops", "optimum_drops")
 """Bounds that stand beside each comparison of capacities or policies."""
@@ -39,12 +37,13 @@ def versus(
     sides = {"usual_drops": usual, "other_drops": other}
     means = [DROPS.filter(pl.col(choice) == v).mean().alias(name) for name, v in sides.items()]
     change = percent_more(pl.col("other_drops"), pl.col("usual_drops"))
+    is_known = pl.col("usual_drops") > 0
     # One optimum holds for all policies.
     same_caches = pl.lit(True) if choice == "policy" else pl.col(choice) == usual
     return (
         with_bounds(results).group_by(by)
         .agg(*means, BESIDE.filter(same_caches).mean()).drop_nulls(list(sides))
-        .with_columns(pl.when(pl.col("usual_drops") > 0).then(change).alias("change_percent"))
+        .with_columns(change_percent=pl.when(is_known).then(change))
         .sort(by)
     )  # fmt: skip
 
@@ -60,11 +59,11 @@ def summary(results: pl.LazyFrame, choice: str, usual: Any, by: Sequence[str] = 
     return (
         with_bounds(results).group_by(*by, choice)
         .agg(
-            DROPS.mean(), BESIDE.mean(), FULL_KIB,
-            (pl.col("hold_ns_p99").mean() / 1e3).alias("hold_p99_us"),
-            (pl.col("total_ns").mean() / 1e6).alias("total_ms"),
+            DROPS.mean(), BESIDE.mean(), full_kib=FULL_KIB,
+            hold_p99_us=pl.col("hold_ns_p99").mean() / 1e3,
+            total_ms=pl.col("total_ns").mean() / 1e6,
         )
-        .with_columns(percent_more(DROPS, base).alias("change_percent"))
+        .with_columns(change_percent=percent_more(DROPS, base))
         .sort(*by, choice)
     )  # fmt: skip
 
@@ -105,23 +104,23 @@ def is_553_right(results: pl.LazyFrame) -> pl.LazyFrame:
     `unbounded_drops`, `optimum_drops` and `floor_drops` are bounds of what 553 costs (see
     `with_bounds`).
     """
-    capacity, kib = pl.col("desc_capacity"), pl.col("full_kib")
+    kib = pl.col("full_kib")
     bounds = pl.col("unbounded_drops", "optimum_drops", "floor_drops")
-    ours, enough = capacity == 553, DROPS.min() * (1 + TOLERANCE) >= DROPS
+    enough = DROPS.min() * (1 + TOLERANCE) >= DROPS
     regret = percent_more(pl.col("drops_553"), pl.col("least_drops"))
     return (
         with_bounds(results)
         .group_by("workload", "memslot_gib", "desc_capacity")
-        .agg(DROPS.mean(), FULL_KIB, bounds.mean())
+        .agg(DROPS.mean(), bounds.mean(), full_kib=FULL_KIB)
         .group_by("workload", "memslot_gib")
         .agg(
-            bounds.filter(ours).first(),
-            DROPS.filter(ours).first().alias("drops_553"),
-            DROPS.min().alias("least_drops"),
-            capacity.filter(enough).min().alias("enough_capacity"),
-            (kib.filter(enough).min() - kib.filter(ours).first()).alias("extra_kib"),
+            bounds.filter(desc_capacity=553).first(),
+            drops_553=DROPS.filter(desc_capacity=553).first(),
+            least_drops=DROPS.min(),
+            enough_capacity=pl.col("desc_capacity").filter(enough).min(),
+            extra_kib=kib.filter(enough).min() - kib.filter(desc_capacity=553).first(),
         )
-        .with_columns(regret.alias("regret_percent"))
+        .with_columns(regret_percent=regret)
         .sort("regret_percent", "workload", "memslot_gib")
     )
 
@@ -167,7 +166,7 @@ def fleet_bytes(results: pl.LazyFrame) -> pl.LazyFrame:
     """Each descriptor capacity against 553, over all presets alike (see `summary`), and the memory
     of full caches in `gb_per_million_vms` (10^9 bytes)."""
     rows = summary(results, "desc_capacity", 553, ("policy", "object_capacity"))
-    return rows.with_columns((pl.col("full_kib") * 1024 / 1e3).alias("gb_per_million_vms"))
+    return rows.with_columns(gb_per_million_vms=pl.col("full_kib") * 1024 / 1e3)
 
 
 def fleet_sentences(rows: pl.DataFrame) -> list[str]:

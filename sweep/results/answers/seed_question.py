@@ -26,17 +26,16 @@ def seed_question(results: pl.LazyFrame) -> pl.LazyFrame:
     caches, which stand until the VM is destroyed); `saved_C_per_kib` is what each KiB saves over
     the next smaller capacity. `enough` is one of `ENOUGH`, null if the run lacks a capacity.
     """
-    kib = pl.col("full_bytes") / 1024
-    drops, memory = (
-        [column.filter(desc_capacity=c).mean().alias(name.format(c)) for c in CAPACITIES]
-        for column, name in ((pl.col("nr_lock_drops"), "drops_{}"), (kib, "standing_{}_kib"))
-    )
-    bounds = (UNBOUNDED.mean().alias("unbounded_drops"), FLOOR.mean().alias("floor_drops"))
+    drops, kib = pl.col("nr_lock_drops"), pl.col("full_bytes") / 1024
+    bounds = {"unbounded_drops": UNBOUNDED.mean(), "floor_drops": FLOOR.mean()}
+    cost = {f"drops_{c}": drops.filter(desc_capacity=c).mean() for c in CAPACITIES}
+    memory = {f"standing_{c}_kib": kib.filter(desc_capacity=c).mean() for c in CAPACITIES}
     return (
         results.filter(pl.col("desc_capacity").is_in(CAPACITIES) & pl.col("error").is_null())
         .group_by(_GROUP)
-        .agg(*bounds, *drops, *memory)
-        .with_columns(_saved(513, 553), _saved(553, 1026), _enough())
+        .agg(**bounds, **cost, **memory)
+        .with_columns(saved_553_per_kib=_saved(513, 553), saved_1026_per_kib=_saved(553, 1026))
+        .with_columns(enough=_enough())
         .sort(_GROUP)
     )
 
@@ -44,7 +43,7 @@ def seed_question(results: pl.LazyFrame) -> pl.LazyFrame:
 def _saved(small: int, large: int) -> pl.Expr:
     drops = pl.col(f"drops_{small}") - pl.col(f"drops_{large}")
     kib = pl.col(f"standing_{large}_kib") - pl.col(f"standing_{small}_kib")
-    return (drops / kib).alias(f"saved_{large}_per_kib")
+    return drops / kib
 
 
 def _enough() -> pl.Expr:
@@ -53,7 +52,7 @@ def _enough() -> pl.Expr:
     drops = {str(c): pl.col(f"drops_{c}") for c in CAPACITIES}
     small = (pl.when(d <= allowed).then(pl.lit(name)) for name, d in drops.items())
     is_known = pl.all_horizontal(d.is_not_null() for d in drops.values())
-    return pl.when(is_known).then(pl.coalesce(*small, pl.lit(ENOUGH[-1]))).alias("enough")
+    return pl.when(is_known).then(pl.coalesce(*small, pl.lit(ENOUGH[-1])))
 
 
 def seed_sentences(answer: pl.DataFrame) -> list[str]:

@@ -24,9 +24,9 @@ def flush_flavours(results: pl.LazyFrame) -> pl.LazyFrame:
         results.group_by(by)
         .agg(
             *(held.filter(flush=f).mean().alias(f"{f}_ms") for f in ("f0", "f1", "f2")),
-            (f1_drops - f0_drops).alias("f1_more_drops"),
+            f1_more_drops=f1_drops - f0_drops,
         )
-        .with_columns(percent_more(pl.col("f1_ms"), pl.col("f0_ms")).alias("f1_percent"))
+        .with_columns(f1_percent=percent_more(pl.col("f1_ms"), pl.col("f0_ms")))
         .sort(by)
     )
 
@@ -52,7 +52,7 @@ def clear_chunks(results: pl.LazyFrame) -> pl.LazyFrame:
     """Each chunk size against 1 GiB (see `summary`); `call_ms` is one call's share of the time."""
     rows = summary(results, "clear_chunk_gib", 1.0, ("memslot_gib", *WORKLOAD))
     share = pl.min_horizontal(pl.col("clear_chunk_gib") / pl.col("memslot_gib"), 1.0)
-    return rows.with_columns((pl.col("total_ms") * share).alias("call_ms"))
+    return rows.with_columns(call_ms=pl.col("total_ms") * share)
 
 
 def clear_sentences(rows: pl.DataFrame) -> list[str]:
@@ -77,9 +77,9 @@ def where_enospc_starts(results: pl.LazyFrame) -> pl.LazyFrame:
     return (
         results.group_by(by)
         .agg(
-            degree.filter(pl.col("nr_enospc") > 0).min().alias("first_degree"),
-            degree.max().alias("largest_degree"),
-            _UNSPLIT.max().alias("worst_unsplit_ratio"),
+            first_degree=degree.filter(pl.col("nr_enospc") > 0).min(),
+            largest_degree=degree.max(),
+            worst_unsplit_ratio=_UNSPLIT.max(),
         )
         .sort(by)
     )
@@ -106,22 +106,16 @@ def starvation(results: pl.LazyFrame) -> pl.LazyFrame:
 
     `unsplit_ratio` is the share of huge SPTEs that it never reached.
     """
-    yielding, not_yielding = (
-        pl.col("total_ns").filter(preempt_on_contention=yields).mean() for yields in (True, False)
-    )
     by = ("running_vcpus", "think_ns", "memslot_gib")
-    return (
-        results.group_by(by)
-        .agg(
-            (yielding / not_yielding).alias("slower_ratio"),
-            _UNSPLIT.filter(preempt_on_contention=True).max().alias("unsplit_ratio"),
-        )
-        .sort(by)
-    )
+    time = pl.col("total_ns")
+    yielding = time.filter(preempt_on_contention=True).mean()
+    slower = yielding / time.filter(preempt_on_contention=False).mean()
+    left = _UNSPLIT.filter(preempt_on_contention=True).max()
+    return results.group_by(by).agg(slower_ratio=slower, unsplit_ratio=left).sort(by)
 
 
 def starvation_sentences(rows: pl.DataFrame) -> list[str]:
-    rows = rows.with_columns((pl.col("think_ns") / 1e3).alias("think_us"))
+    rows = rows.with_columns(think_us=pl.col("think_ns") / 1e3)
     stuck = rows.filter(pl.col("unsplit_ratio") > 0).sort("running_vcpus", -pl.col("think_ns"))
     ended = rows.filter(pl.col("unsplit_ratio") == 0).sort("slower_ratio")
     starved = told(
