@@ -143,6 +143,14 @@ def test_another_page_cache_is_weighed_against_40():
     assert "+220.0 % (modelled)" in more
 
 
+def test_page_caches_are_weighed_without_hold_times_where_an_expectation_has_none():
+    unknown = {"hold_ns_p99": None, "engine": "expected"}
+    eight = unknown | {"object_capacity": 8, "nr_lock_drops": 4096, "full_bytes": 109_576}
+    results = rows(unknown, eight).with_columns(pl.col("hold_ns_p99").cast(pl.Float64))
+    want = "object_capacity 8 instead of 40: +399.5 % lock drops, -134.2 KiB."
+    assert answer("is_40_right", results).sentences == [want]
+
+
 @pytest.mark.parametrize(
     ("name", "choice", "usual", "other"),
     [
