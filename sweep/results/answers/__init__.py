@@ -48,47 +48,43 @@ class Question:
 _AT_553: Final = pl.col("desc_capacity") == 553
 _AT_14: Final = pl.col("pte_list_ext") == 14
 
-ANSWERS: Final[Mapping[str, Question]] = {
-    "seed_question": Question(
+_QUESTIONS: Final = (
+    Question(
         seed_question.seed_question, seed_question.seed_sentences, further=seed_question.seed_bounds
     ),
-    "is_553_right": Question(
-        choices.is_553_right, choices.sentences_on_553, {"desc_capacity": [553]}, _AT_553
-    ),
-    "is_40_right": Question(
+    Question(choices.is_553_right, choices.sentences_on_553, {"desc_capacity": [553]}, _AT_553),
+    Question(
         choices.is_40_right, choices.sentences_on_40,
         {"object_capacity": [40], "desc_capacity": [553]}, _AT_553,
     ),
-    "is_exact_counting_worth_it": Question(
+    Question(
         choices.is_exact_counting_worth_it,
         partial(choices.versus_sentences, usual="kernel", other="exact_demand"),
         {"policy": ["kernel", "exact_demand"]}, EVERY_ROW,
     ),
-    "opportunistic_top_up": Question(
+    Question(
         choices.opportunistic_top_up, choices.top_up_sentences,
         {"policy": ["kernel", "opportunistic"]}, EVERY_ROW,
     ),
-    "ext_2_or_14": Question(
+    Question(
         choices.ext_2_or_14,
         partial(choices.versus_sentences, usual="14 pointers", other="2 pointers"),
         {"pte_list_ext": [2, 14]}, _AT_14,
     ),
-    "flush_flavours": Question(
-        walks.flush_flavours, walks.flush_sentences, {"flush": ["f0", "f1", "f2"]}
-    ),
-    "clear_chunks": Question(
-        walks.clear_chunks, walks.clear_sentences, {"clear_chunk_gib": [1.0]}
-    ),
-    "where_enospc_starts": Question(walks.where_enospc_starts, walks.enospc_sentences),
-    "starvation": Question(
+    Question(walks.flush_flavours, walks.flush_sentences, {"flush": ["f0", "f1", "f2"]}),
+    Question(walks.clear_chunks, walks.clear_sentences, {"clear_chunk_gib": [1.0]}),
+    Question(walks.where_enospc_starts, walks.enospc_sentences),
+    Question(
         walks.starvation, walks.starvation_sentences, {"preempt_on_contention": [False, True]}
     ),
-    "fleet_bytes": Question(
+    Question(
         choices.fleet_bytes, choices.fleet_sentences,
         {"policy": ["kernel"], "object_capacity": [40], "desc_capacity": [553, 1026]}, EVERY_ROW,
     ),
-}  # fmt: skip
-"""What each experiment asks, by its name."""
+)  # fmt: skip
+
+ANSWERS: Final[Mapping[str, Question]] = {q.table.__name__: q for q in _QUESTIONS}
+"""What each experiment asks, by its name, which its table bears too."""
 
 
 def answer(name: str, results: pl.LazyFrame) -> Answer:
