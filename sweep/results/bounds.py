@@ -65,7 +65,7 @@ def with_optimum(results: pl.LazyFrame, shown: pl.Expr = EVERY_ROW) -> pl.LazyFr
     workloads = points.unique([name for name in on if name != "desc_capacity"])
     if not 0 < workloads["nr_huge_sptes"].sum() <= MAX_SPTES:
         return rows
-    found = computed_optimum(points.select(on))
+    found = _with_computed(points.select(on))
     return (
         rows.join(found.lazy(), on=on, how="left", maintain_order="left", nulls_equal=True)
         .with_columns(pl.col("optimum_drops").fill_null(pl.col("computed")))
@@ -73,11 +73,8 @@ def with_optimum(results: pl.LazyFrame, shown: pl.Expr = EVERY_ROW) -> pl.LazyFr
     )
 
 
-def computed_optimum(points: pl.DataFrame) -> pl.DataFrame:
-    """`points`, one row each, and in `computed` the fewest lock drops of any policy (null: none).
-
-    `points` has every parameter but the policy.
-    """
+def _with_computed(points: pl.DataFrame) -> pl.DataFrame:
+    """`points`, and in `computed` the fewest lock drops of any policy (null: the point failed)."""
     from sweep.model import Engine  # which most readers never need
     from sweep.shard import evaluate
 

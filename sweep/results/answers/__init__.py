@@ -52,9 +52,9 @@ _QUESTIONS: Final = (
     Question(
         seed_question.seed_question, seed_question.seed_sentences, further=seed_question.seed_bounds
     ),
-    Question(choices.is_553_right, choices.sentences_on_553, {"desc_capacity": [553]}, _AT_553),
+    Question(choices.is_553_right, choices.capacity_sentences, {"desc_capacity": [553]}, _AT_553),
     Question(
-        choices.is_40_right, choices.sentences_on_40,
+        choices.is_40_right, choices.page_cache_sentences,
         {"object_capacity": [40], "desc_capacity": [553]}, _AT_553,
     ),
     Question(

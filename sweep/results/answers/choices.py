@@ -125,7 +125,7 @@ def is_553_right(results: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def sentences_on_553(rows: pl.DataFrame) -> list[str]:
+def capacity_sentences(rows: pl.DataFrame) -> list[str]:
     right = pl.col("regret_percent") <= 100 * TOLERANCE
     fine = ", ".join(rows.filter(right)["workload"]) or "none of the workloads"
     return [
@@ -144,7 +144,7 @@ def is_40_right(results: pl.LazyFrame) -> pl.LazyFrame:
     return summary(results.filter(desc_capacity=553), "object_capacity", 40, WORKLOAD)
 
 
-def sentences_on_40(rows: pl.DataFrame) -> list[str]:
+def page_cache_sentences(rows: pl.DataFrame) -> list[str]:
     """What some capacities change against 40, over all workloads together.
 
     An expectation knows no quantiles of hold times.
