@@ -43,11 +43,9 @@ def best(
     """
     from sweep.results import best as b
     from sweep.results.bounds import with_optimum
-    from sweep.results.columns import OUTCOME_NAMES
-    from sweep.results.fleets import fleet, read_mix
+    from sweep.results.columns import OUTCOME_NAMES, groups
     from sweep.results.formats import named
     from sweep.results.runs import SCHEMA
-    from sweep.results.swept import groups
 
     found = find(results_dir, run)
     rows, names = found.scan(), list(SCHEMA)
@@ -56,7 +54,7 @@ def best(
     known([rule.column for rule in limits], names, "--within")
     by_these = known(words(by), names, "--by") or groups(rows)
     if weights:
-        by_these, options = [], fleet(rows, read_mix(weights, rows), minimize, limits)
+        by_these, options = [], b.fleet(rows, b.read_mix(weights, rows), minimize, limits)
     else:
         bounded = with_optimum(rows) if minimize == "nr_lock_drops" else rows
         options = b.alternatives(bounded, minimize, limits, by_these)

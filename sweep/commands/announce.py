@@ -6,8 +6,7 @@ from typing import Final
 
 from sweep.commands.tables import Format, say, write
 from sweep.results import description
-from sweep.results.answers import ANSWERS, answer
-from sweep.results.answers.question import without_constants
+from sweep.results.answers import ANSWERS, answer, without_constants
 from sweep.results.runs import Run, open_run
 from sweep.terminal import clean
 

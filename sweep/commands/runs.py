@@ -97,7 +97,7 @@ def sql(
 
     The dialect is polars'. A query reads the runs it names and nothing else, and changes nothing.
     """
-    from sweep.results.sql import query as run_query
+    from sweep.results.runs import query as run_query
 
     found = [find(results_dir, name) for name in runs]
     write(run_query(found, query).collect(engine="streaming"), form, limit=limit)

@@ -9,23 +9,35 @@ Every function takes a LazyFrame and gives one; `describe()` documents what a ru
 
 # ruff: noqa: F401
 
-from sweep.results.answers import answer
-from sweep.results.answers.capacity import fleet_bytes, is_40_right, is_553_right
-from sweep.results.answers.comparisons import summary, versus
-from sweep.results.answers.limits import where_enospc_starts
-from sweep.results.answers.policy import (
+from sweep.results.answers import Answer, answer
+from sweep.results.answers.choices import (
     ext_2_or_14,
+    fleet_bytes,
+    is_40_right,
+    is_553_right,
     is_exact_counting_worth_it,
     opportunistic_top_up,
+    summary,
+    versus,
 )
-from sweep.results.answers.question import Answer
 from sweep.results.answers.seed_question import seed_question
-from sweep.results.answers.time import clear_chunks, flush_flavours, starvation
-from sweep.results.best import Limit, alternatives, pareto_front, recommended
+from sweep.results.answers.walks import (
+    clear_chunks,
+    flush_flavours,
+    starvation,
+    where_enospc_starts,
+)
+from sweep.results.best import (
+    Limit,
+    alternatives,
+    fleet,
+    pareto_front,
+    read_mix,
+    recommended,
+)
 from sweep.results.bounds import with_bounds
 from sweep.results.compare import biggest_changes, changed_columns, joined, row_counts
 from sweep.results.description import describe
-from sweep.results.fleets import fleet, read_mix
 from sweep.results.runs import scan
 
 open = scan

@@ -1,9 +1,9 @@
-"""Which geometry and policy to set: recommendations, regrets, the Pareto front."""
+"""Which geometry and policy to set, also for a fleet: recommendations, regrets, Pareto front."""
 
-import operator
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,17 +11,16 @@ import polars as pl
 
 from sweep.results.bounds import BOUNDS
 from sweep.results.columns import choices_in, parameters_in, unit
+from sweep.results.runs import SCHEMA
 
 PARETO: Final = ("nr_lock_drops", "hold_ns_p99", "standing_bytes")
 NR_TIES_NAMED: Final = 5
-_BYTES: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_TIMES: Final = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
-_OPERATORS: Final[Mapping[str, Callable[[pl.Expr, float], pl.Expr]]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
+_FACTORS: Final = {
+    "bytes": {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30},
+    "ns": {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9},
 }
+"""By the unit of a column: what may stand behind a limit of it."""
+_RELATIONS: Final = {"<=": pl.Expr.le, ">=": pl.Expr.ge, "<": pl.Expr.lt, ">": pl.Expr.gt}
 _LIMIT: Final = re.compile(
     r"\s*(\w+)\s*(<=|>=|<|>)\s*((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([a-zA-Z]*)\s*"
 )
@@ -45,7 +44,13 @@ class Limit:
                 "such as standing_bytes<=200KiB or hold_ns_p99<2ms."
             )
         column, relation, number, suffix = match.groups()
-        return cls(column, relation, float(number) * _factor(text, column, suffix))
+        factors = _FACTORS.get(unit(column).removesuffix(" (modelled)"), {})
+        if suffix and suffix not in factors:
+            have = ", ".join(factors) or "none"
+            raise ValueError(
+                f"--within {text!r}: {column} has no unit {suffix!r}; its units: {have}."
+            )
+        return cls(column, relation, float(number) * factors.get(suffix, 1))
 
     def worst(self) -> pl.Expr:
         """The value of a group of points that is the nearest to breaking the limit."""
@@ -54,17 +59,7 @@ class Limit:
 
     def holds(self) -> pl.Expr:
         """Whether a row whose column holds `worst()` keeps the limit."""
-        return _OPERATORS[self.relation](pl.col(f"worst_{self.column}"), self.value)
-
-
-def _factor(text: str, column: str, suffix: str) -> int:
-    if not suffix:
-        return 1
-    known = _BYTES if unit(column) == "bytes" else _TIMES if unit(column).startswith("ns") else {}
-    if suffix not in known:
-        have = ", ".join(known) or "none"
-        raise ValueError(f"--within {text!r}: {column} has no unit {suffix!r}; its units: {have}.")
-    return known[suffix]
+        return _RELATIONS[self.relation](pl.col(f"worst_{self.column}"), self.value)
 
 
 def alternatives(
@@ -83,35 +78,24 @@ def alternatives(
     columns = results.collect_schema().names()
     options = choices_in(columns, but=by)
     rest = parameters_in(columns, but=[*options, *by])
-    means = averaged(minimize, columns)
-    return (
-        results.filter(pl.col("error").is_null())
-        .group_by([*by, *options])
-        .agg(
-            *(pl.col(c).mean() for c in means),
-            *(limit.worst().alias(f"worst_{limit.column}") for limit in within),
-            pl.len().cast(pl.Int64).alias("nr_points"),
-            _fingerprint(rest).alias("covers"),
-        )
-        .with_columns(_comparable(by, within).alias("admissible"))
-        .with_columns(regret(minimize, by).alias("regret"))
-        .drop("covers")
-        .sort([*by, "regret", *cheapest(means), *options], nulls_last=True)
-    )
-
-
-def _fingerprint(columns: Sequence[str]) -> pl.Expr:
-    """Equal for equal sets of points."""
-    if not columns:
-        return pl.lit(0, pl.UInt64)
-    return (pl.struct(columns).hash() % (1 << 32)).sum()
-
-
-def _comparable(by: Sequence[str], within: Sequence[Limit]) -> pl.Expr:
+    same_points = (pl.struct(rest).hash() % (1 << 32)).sum() if rest else pl.lit(0, pl.UInt64)
     group = list(by) or pl.lit(0)
     complete = pl.col("nr_points") == pl.col("nr_points").max().over(group)
     covers = pl.col("covers") == pl.col("covers").filter(complete).max().over(group)
-    return pl.all_horizontal(complete, covers, *(limit.holds() for limit in within))
+    keeps = pl.all_horizontal(complete, covers, *(limit.holds() for limit in within))
+    rows = (
+        results.filter(pl.col("error").is_null())
+        .group_by([*by, *options])
+        .agg(
+            *(pl.col(c).mean() for c in averaged(minimize, columns)),
+            *(limit.worst().alias(f"worst_{limit.column}") for limit in within),
+            nr_points=pl.len().cast(pl.Int64),
+            covers=same_points,
+        )
+        .with_columns(admissible=keeps)
+        .drop("covers")
+    )
+    return ranked(rows, minimize, by)
 
 
 def averaged(minimize: str, columns: Sequence[str]) -> list[str]:
@@ -120,15 +104,15 @@ def averaged(minimize: str, columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([minimize, *(c for c in shown if c in columns)]))
 
 
-def regret(minimize: str, by: Sequence[str]) -> pl.Expr:
-    """How much more than the best admissible row of its group of `by` a row costs."""
+def ranked(rows: pl.LazyFrame, minimize: str, by: Sequence[str] = ()) -> pl.LazyFrame:
+    """Alternatives with their `regret` in each group of `by`, best first: of equals the one with
+    the least memory."""
     least = pl.col(minimize).filter("admissible").min().over(list(by) or pl.lit(0))
-    return pl.when("admissible").then(pl.col(minimize) - least)
-
-
-def cheapest(columns: Collection[str]) -> list[str]:
-    """What decides between equals, if it is there: the least memory."""
-    return [column for column in ("full_bytes", "standing_bytes") if column in columns]
+    regret = pl.when("admissible").then(pl.col(minimize) - least)
+    columns = rows.collect_schema().names()
+    memory = [column for column in ("full_bytes", "standing_bytes") if column in columns]
+    order = [*by, "regret", *memory, *choices_in(columns, but=by)]
+    return rows.with_columns(regret=regret).sort(order, nulls_last=True)
 
 
 def recommended(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFrame:
@@ -143,12 +127,12 @@ def recommended(alternatives: pl.LazyFrame, by: Sequence[str] = ()) -> pl.LazyFr
     is_best = pl.col("regret") == 0
     others = pl.col("_name").filter(is_best).slice(1)
     return (
-        alternatives.with_columns(named.alias("_name"))
+        alternatives.with_columns(_name=named)
         .group_by(*by, pl.lit(0).alias("_all"), maintain_order=True)
         .agg(
             pl.exclude("_name", "regret", "admissible", *by).filter(is_best).first(),
-            pl.when(is_best.any()).then(others.len().cast(pl.Int64)).alias("nr_ties"),
-            pl.when(is_best.any()).then(others.head(NR_TIES_NAMED).str.join("; ")).alias("ties"),
+            nr_ties=pl.when(is_best.any()).then(others.len().cast(pl.Int64)),
+            ties=pl.when(is_best.any()).then(others.head(NR_TIES_NAMED).str.join("; ")),
         )
         .drop("_all")
     )
@@ -204,3 +188,63 @@ def _undominated(rows: pl.Series) -> pl.Series:
         if kept[i] and not np.any(np.all(front == values[i], axis=1)):
             front = np.vstack([front, values[i]])
     return pl.Series(kept)
+
+
+def read_mix(path: str, results: pl.LazyFrame) -> pl.DataFrame:
+    """The kinds of VM in a csv file: columns of parameters, and `share`.
+
+    Raises ValueError if the file is no csv, a column is neither, a share is negative or missing, a
+    kind comes twice, or `results` has no row of a kind.
+    """
+    try:
+        given = pl.read_csv(Path(path))
+        kinds = parameters_in(given.columns)
+        if not kinds or {*kinds, "share"} != set(given.columns):
+            raise ValueError(
+                f"{path} has the columns {', '.join(given.columns)}: give parameters, such as "
+                "workload and memslot_gib, and share, a number for each kind of VM."
+            )
+        typed = [pl.col(name).cast(SCHEMA[name]) for name in kinds]
+        mix = given.select(*typed, pl.col("share").cast(pl.Float64).fill_null(-1))
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from error
+    share = mix["share"]
+    if not (share.is_finite() & (share >= 0)).all() or share.sum() <= 0:
+        raise ValueError(
+            f"{path}: each share is a number that is not negative, and one is above 0."
+        )
+    if mix.select(kinds).is_duplicated().any():
+        raise ValueError(f"{path}: a kind of VM comes twice. Add up its shares.")
+    have = results.select(kinds).unique().collect()
+    lacking = mix.join(have, on=kinds, how="anti").select(kinds)
+    if lacking.height:
+        raise ValueError(f"{path}: the run has no rows of {lacking.row(0, named=True)}.")
+    return mix
+
+
+def fleet(
+    results: pl.LazyFrame,
+    mix: pl.DataFrame,
+    minimize: str = "nr_lock_drops",
+    within: Sequence[Limit] = (),
+) -> pl.LazyFrame:
+    """One row for each geometry and policy, best first: what a VM of the fleet costs on average.
+
+    `mix` has a row for each kind of VM: values of parameters, and its `share` (any scale). Columns
+    are those of `alternatives`, then drops and bytes for each million VMs.
+    """
+    kinds = [name for name in mix.columns if name != "share"]
+    shares = mix.lazy().with_columns(pl.col("share") / pl.col("share").sum())
+    parts = alternatives(results, minimize, within, kinds).join(shares, on=kinds)
+    columns = parts.collect_schema().names()
+    means = averaged(minimize, columns)
+    rows = parts.group_by(choices_in(columns, but=kinds)).agg(
+        *((pl.col(c) * pl.col("share")).sum() for c in means),
+        pl.col("nr_points").sum(),
+        admissible=pl.col("admissible").all() & (pl.len() == mix.height),
+    )
+    return ranked(rows, minimize).with_columns(
+        (pl.col(c) * 10**6).alias(f"{c}_per_million_vms")
+        for c in ("nr_lock_drops", "standing_bytes")
+        if c in means
+    )

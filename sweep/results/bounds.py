@@ -23,6 +23,7 @@ are cached.
 BOUNDS: Final = ("unbounded_drops", "floor_drops", "optimum_drops")
 """The columns that `with_bounds` adds."""
 
+EVERY_ROW: Final = pl.lit(True)
 BEST_POLICY: Final = "exact_opportunistic"
 MAX_ROWS: Final = 50_000
 MAX_SPTES: Final = 100_000_000
@@ -40,17 +41,13 @@ def with_bounds(results: pl.LazyFrame) -> pl.LazyFrame:
     if "optimum_drops" in columns:
         return results
     same = parameters_in(columns, but=["policy"])
-    optimum = (
-        results.filter(pl.col("policy") == BEST_POLICY)
-        .group_by(same)
-        .agg(pl.col("nr_lock_drops").min().alias("optimum_drops"))
-    )
-    return results.with_columns(
-        UNBOUNDED.alias("unbounded_drops"), FLOOR.alias("floor_drops")
-    ).join(optimum, on=same, how="left", maintain_order="left", nulls_equal=True)
+    best = results.filter(policy=BEST_POLICY)
+    optimum = best.group_by(same).agg(optimum_drops=pl.col("nr_lock_drops").min())
+    bounded = results.with_columns(unbounded_drops=UNBOUNDED, floor_drops=FLOOR)
+    return bounded.join(optimum, on=same, how="left", maintain_order="left", nulls_equal=True)
 
 
-def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.LazyFrame:
+def with_optimum(results: pl.LazyFrame, shown: pl.Expr = EVERY_ROW) -> pl.LazyFrame:
     """`with_bounds`, and where the run lacks an optimum the engine computes it.
 
     Only for rows that are `shown`, if the run is no larger than `MAX_ROWS` and `MAX_SPTES`, and has
@@ -62,13 +59,13 @@ def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.Lazy
         return rows
     on = parameters_in(columns, but=["policy"])
     drawn = (pl.col("path") == "") & (pl.col("engine") == "replay")
-    shown = drawn if shown is None else drawn & shown
-    lacking = rows.filter(pl.col("optimum_drops").is_null() & pl.col("error").is_null(), shown)
+    lacks = pl.col("optimum_drops").is_null() & pl.col("error").is_null()
+    lacking = rows.filter(lacks, drawn, shown)
     points = lacking.select(*on, "nr_huge_sptes").unique(on, maintain_order=True).collect()
     workloads = points.unique([name for name in on if name != "desc_capacity"])
     if not 0 < workloads["nr_huge_sptes"].sum() <= MAX_SPTES:
         return rows
-    found = computed_optimum(points.select(on))
+    found = _with_computed(points.select(on))
     return (
         rows.join(found.lazy(), on=on, how="left", maintain_order="left", nulls_equal=True)
         .with_columns(pl.col("optimum_drops").fill_null(pl.col("computed")))
@@ -76,11 +73,8 @@ def with_optimum(results: pl.LazyFrame, shown: pl.Expr | None = None) -> pl.Lazy
     )
 
 
-def computed_optimum(points: pl.DataFrame) -> pl.DataFrame:
-    """`points`, one row each, and in `computed` the fewest lock drops of any policy (null: none).
-
-    `points` has every parameter but the policy.
-    """
+def _with_computed(points: pl.DataFrame) -> pl.DataFrame:
+    """`points`, and in `computed` the fewest lock drops of any policy (null: the point failed)."""
     from sweep.model import Engine  # which most readers never need
     from sweep.shard import evaluate
 
@@ -94,8 +88,7 @@ def computed_optimum(points: pl.DataFrame) -> pl.DataFrame:
 
 def in_words(results: pl.LazyFrame, point: Mapping[str, Any]) -> str:
     """The bounds of the first row that has the values of `point`; empty if they are not known."""
-    one = results.filter(*(pl.col(name) == value for name, value in point.items())).head(1)
-    row = with_optimum(one).select(BOUNDS).collect()
+    row = with_optimum(results.filter(**point).head(1)).select(BOUNDS).collect()
     if row.is_empty() or row["optimum_drops"][0] is None:
         return ""
     unbounded, floor, optimum = row.row(0)

@@ -7,8 +7,7 @@ import polars as pl
 
 from sweep.results.best import PARETO, alternatives, on_front
 from sweep.results.bounds import FLOOR
-from sweep.results.columns import choices_in
-from sweep.results.swept import Varying
+from sweep.results.columns import Varying, choices_in
 
 MAX_ROWS: Final = 8_000
 """A chart embeds no more rows than this."""

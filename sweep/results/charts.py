@@ -11,8 +11,7 @@ import polars as pl
 from core.parameters import BY_NAME
 from sweep.results import chart_rows
 from sweep.results.answers.seed_question import CAPACITIES
-from sweep.results.columns import choices_in, unit
-from sweep.results.swept import Varying, varying
+from sweep.results.columns import Varying, choices_in, unit, varying
 
 COLOURS: Final = ("alias_ratio", "policy", "workload", "memslot_gib", "object_capacity", "kernel")
 """What tells lines apart, if it varies: the first of these."""

@@ -37,8 +37,9 @@ def compact(store: Store, by: str = "", rows: int = ROWS) -> dict[str, Any]:
             raise RefusedError(f"{plan.run_name} has not finished. To go on: {plan.resume}")
         grid = Grid.from_json(plan.grid)
         by = _axis(grid, by)
-        parts = _parts(store, shards, grid, by, rows)
-        files = {name: _write(store, plan, name, part) for name, part in parts}
+        parts = enumerate(_parts(store, shards, grid, by, rows))
+        named = ((f"{TABLE}{number:06d}.parquet", part) for number, part in parts)
+        files = {name: _write(store, plan, name, part) for name, part in named}
         if added(files.values()) != done.get("checksum"):
             raise RefusedError(f"{plan.run_name} was changed: sweep-results verify says where.")
         found = {"by": by, "files": files}
@@ -57,36 +58,30 @@ def _axis(grid: Grid, by: str) -> str:
 
 def _parts(
     store: Store, shards: Collection[str], grid: Grid, by: str, rows: int
-) -> Iterator[tuple[str, pa.Table]]:
-    """Files with their rows: one pass over the shards for each batch of values of `by`, ascending,
+) -> Iterator[pa.Table]:
+    """The rows of each file: one pass over the shards for each batch of values of `by`, ascending,
     so many at a time that their rows make a file or two."""
     values = sorted(grid.axes().get(by) or range(len(grid)))
     each = max(1, rows * len(values) // len(grid))
-    batches = (values[first : first + each] for first in range(0, len(values), each))
-    parts = (part for batch in batches for part in _pass(store, shards, by, batch, rows))
-    return ((f"{TABLE}{number:06d}.parquet", part) for number, part in enumerate(parts))
+    for first in range(0, len(values), each):
+        yield from _pass(store, shards, by, values[first : first + each], rows)
 
 
 def _pass(
     store: Store, shards: Collection[str], by: str, values: Sequence[Any], rows: int
 ) -> Iterator[pa.Table]:
+    words = [name for name in DICTIONARY if name != by]  # a tenth of the time for the texts
     held: list[pa.Table] = []
     for name in shards:
-        part = _selected(store, name, by, values)
-        held.append(part)
+        part = shard_file.read(store, name, words)
+        wanted = pa.array(values, part.schema.field(by).type)
+        held.append(part.filter(pc.is_in(part.column(by), wanted)))
         if len(values) == 1 and sum(map(len, held)) >= rows:
             yield pa.concat_tables(held)
             held = []
     if sum(map(len, held)):
         whole = pa.concat_tables(held).unify_dictionaries()
         yield whole.sort_by([(by, "ascending"), ("point", "ascending")])
-
-
-def _selected(store: Store, shard: str, by: str, values: Sequence[Any]) -> pa.Table:
-    words = [name for name in DICTIONARY if name != by]  # a tenth of the time for the texts
-    part = shard_file.read(store, shard, words)
-    wanted = pa.array(values, part.schema.field(by).type)
-    return part.filter(pc.is_in(part.column(by), wanted))
 
 
 def _write(store: Store, plan: Plan, name: str, rows: pa.Table) -> str:

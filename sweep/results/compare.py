@@ -16,18 +16,16 @@ def settings_that_differ(a: pl.LazyFrame, b: pl.LazyFrame) -> pl.LazyFrame:
 
     These are what is compared, so rows of the two runs are not joined on them.
     """
-    common = parameters_in(_names(a, b))
     single = [
         pl.when(pl.col(c).min() == pl.col(c).max()).then(pl.col(c).first().cast(pl.String)).alias(c)
-        for c in common
+        for c in parameters_in(_names(a, b))
     ]
-    sides = [run.select(single).unpivot(variable_name="setting") for run in (a, b)]
-    return (
-        sides[0]
-        .rename({"value": "a"})
-        .with_columns(sides[1].collect()["value"].alias("b"))
-        .filter(pl.col("a") != pl.col("b"))
+    one, other = (
+        run.select(single).unpivot(variable_name="setting", value_name=side)
+        for side, run in (("a", a), ("b", b))
     )
+    differ = pl.col("a") != pl.col("b")
+    return one.join(other, on="setting", maintain_order="left").filter(differ)
 
 
 def _names(a: pl.LazyFrame, b: pl.LazyFrame) -> set[str]:
@@ -40,20 +38,20 @@ def joined(a: pl.LazyFrame, b: pl.LazyFrame, ignore: Sequence[str] = ()) -> pl.L
     Every outcome that both have comes twice, as `x` (from `a`) and `x_b`, and `side` is one of
     `SIDES`. Rows that failed are left out, and so count as missing.
     """
-    on = parameters_in(_names(a, b), but=ignore)
-    outcomes = [name for name in OUTCOME_NAMES if name in _names(a, b)]
-    sides = [
+    names = _names(a, b)
+    on = parameters_in(names, but=ignore)
+    outcomes = [name for name in OUTCOME_NAMES if name in names]
+    one, other = (
         run.filter(pl.col("error").is_null())
         .select(*on, *outcomes, pl.lit(True).alias("present"))
         .unique(on)
         for run in (a, b)
-    ]
+    )
     only_a, only_b = pl.col("present_b").is_null(), pl.col("present").is_null()
     side = pl.when(only_a).then(pl.lit(SIDES[1])).when(only_b).then(pl.lit(SIDES[2]))
     return (
-        sides[0]
-        .join(sides[1], on=on, how="full", coalesce=True, suffix="_b")
-        .with_columns(side.otherwise(pl.lit(SIDES[0])).alias("side"))
+        one.join(other, on=on, how="full", coalesce=True, suffix="_b")
+        .with_columns(side=side.otherwise(pl.lit(SIDES[0])))
         .drop("present", "present_b")
     )
 
@@ -79,11 +77,10 @@ def row_counts(pairs: pl.LazyFrame, tolerance: float = 0.0) -> pl.LazyFrame:
     """
     changed = pl.any_horizontal(_changed(c, tolerance) for c in outcomes_in(pairs))
     return (
-        pairs.with_columns(changed.fill_null(False).alias("changed"))
-        .group_by("side")
+        pairs.group_by("side")
         .agg(
-            pl.len().cast(pl.Int64).alias("nr_rows"),
-            pl.col("changed").sum().cast(pl.Int64).alias("changed_rows"),
+            nr_rows=pl.len().cast(pl.Int64),
+            changed_rows=changed.fill_null(False).sum().cast(pl.Int64),
         )
         .sort("side")
     )
@@ -91,15 +88,15 @@ def row_counts(pairs: pl.LazyFrame, tolerance: float = 0.0) -> pl.LazyFrame:
 
 def changed_columns(pairs: pl.LazyFrame, tolerance: float = 0.0) -> pl.LazyFrame:
     """One row for each outcome that changed, with the sums over the rows that both runs have."""
-    both = pairs.filter(pl.col("side") == SIDES[0])
+    both = pairs.filter(side=SIDES[0])
     rows = [
         both.select(
-            pl.lit(name).alias("column"),
-            _changed(name, tolerance).sum().cast(pl.Int64).alias("changed_rows"),
-            pl.col(name).sum().cast(pl.Float64).alias("total_a"),
-            pl.col(f"{name}_b").sum().cast(pl.Float64).alias("total_b"),
-            _change(name).min().cast(pl.Float64).alias("least_change"),
-            _change(name).max().cast(pl.Float64).alias("largest_change"),
+            column=pl.lit(name),
+            changed_rows=_changed(name, tolerance).sum().cast(pl.Int64),
+            total_a=pl.col(name).sum().cast(pl.Float64),
+            total_b=pl.col(f"{name}_b").sum().cast(pl.Float64),
+            least_change=_change(name).min().cast(pl.Float64),
+            largest_change=_change(name).max().cast(pl.Float64),
         )
         for name in outcomes_in(pairs)
     ]
@@ -111,21 +108,17 @@ def biggest_changes(pairs: pl.LazyFrame, metric: str, count: int = 5) -> pl.Lazy
 
     Columns: `kind` (regression or improvement), the joined parameters, `a`, `b`, `change`.
     """
-    both = pairs.filter(pl.col("side") == SIDES[0])
-    parameters = parameters_in(pairs.collect_schema().names())
-    rows = both.select(
-        *parameters,
-        pl.col(metric).alias("a"),
-        pl.col(f"{metric}_b").alias("b"),
-        _change(metric).alias("change"),
+    parameters, change = parameters_in(pairs.collect_schema().names()), pl.col("change")
+    rows = (
+        pairs.filter(side=SIDES[0])
+        .select(*parameters, a=pl.col(metric), b=pl.col(f"{metric}_b"), change=_change(metric))
+        .sort(-change.abs(), *parameters)
     )
-    kind = pl.when(pl.col("change") > 0).then(pl.lit("regression")).otherwise(pl.lit("improvement"))
-    order = ["change", *parameters]
-    worst = rows.filter(pl.col("change") > 0).sort(
-        order, descending=[True] + [False] * len(parameters)
+    kinds = {"regression": change > 0, "improvement": change < 0}
+    return pl.concat(
+        rows.filter(is_kind).head(count).select(pl.lit(kind).alias("kind"), pl.all())
+        for kind, is_kind in kinds.items()
     )
-    best = rows.filter(pl.col("change") < 0).sort(order)
-    return pl.concat([worst.head(count), best.head(count)]).select(kind.alias("kind"), pl.all())
 
 
 def beside_bounds(changes: pl.LazyFrame, a: pl.LazyFrame, b: pl.LazyFrame) -> pl.LazyFrame:

@@ -34,7 +34,7 @@ def replayed(run: Run, point: int) -> pl.DataFrame:
 def sentence(attempts: pl.DataFrame) -> str:
     """What happened, in one sentence."""
     drops = attempts.filter(pl.col("cause") != "")
-    causes = drops.group_by("cause").len().sort("cause").rows()
+    causes = drops["cause"].value_counts().sort("cause").rows()
     why = ", ".join(f"{count:,} for {cause}" for cause, count in causes) or "none"
     return (
         f"{attempts.height - drops.height:,} splits in {attempts.height:,} attempts; "

@@ -26,7 +26,10 @@ def encode(frame: pl.DataFrame, form: str) -> bytes:
 
 
 def cell(value: Any) -> str:
-    """One value as people read it: 32,768, 0.0125, yes, or nothing for null."""
+    """One value as people read it: 32,768, 0.0125, yes, or nothing for null.
+
+    Small numbers have four significant digits, and never an exponent: 0.00001, 819.2.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -34,15 +37,12 @@ def cell(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1_000 else positional(value)
+        if abs(value) >= 1_000:
+            return f"{value:,.0f}"
+        return np.format_float_positional(value, precision=4, fractional=False, trim="-")
     return clean(str(value))
 
 
 def named(values: Mapping[str, Any]) -> str:
     """Those of `values` that are known: desc_capacity 553, policy kernel."""
     return ", ".join(f"{name} {cell(v)}" for name, v in values.items() if v is not None)
-
-
-def positional(value: float) -> str:
-    """Four significant digits, never an exponent: 0.00001, 0.0125, 819.2."""
-    return np.format_float_positional(value, precision=4, fractional=False, trim="-")

@@ -11,15 +11,13 @@ import polars as pl
 import vl_convert
 
 from sweep.results import description
-from sweep.results.answers import answer
-from sweep.results.answers.question import without_constants
+from sweep.results.answers import answer, without_constants
 from sweep.results.best import alternatives, in_words, recommended, same_everywhere
 from sweep.results.bounds import with_optimum
 from sweep.results.charts import CHARTS, Chart, draw
-from sweep.results.columns import unit
+from sweep.results.columns import groups, unit
 from sweep.results.formats import cell, named
 from sweep.results.runs import Run
-from sweep.results.swept import groups
 
 MAX_TABLE: Final = 400
 """A table of the page itself shows no more rows than this; the tables of charts show all."""

@@ -1,5 +1,7 @@
-"""Which runs there are, what each says of itself, and its rows as a lazy frame."""
+"""Which runs there are, what each says of itself, its rows as a lazy frame, and SQL over them."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -17,6 +19,10 @@ from sweep.store import DONE, PLAN, Store, read_plan
 SCHEMA: Final = pl.DataFrame(schema().empty_table()).schema
 """The columns of a run; `scan` puts `run`, its name, before them."""
 
+_READS: Final = re.compile(r"\s*\(*\s*(select|with|explain|show)\b", re.IGNORECASE)
+_OTHER_FILES: Final = re.compile(r"\bread_\w+", re.IGNORECASE)
+"""What a query must begin with, and what it must not mention: polars' SQL opens any file."""
+
 
 class RunError(ValueError):
     """There is no such run, or it cannot be read; the message says what there is."""
@@ -31,7 +37,9 @@ class Run:
     @property
     def name(self) -> str:
         """The folder's name: `<experiment>-<digest>`."""
-        return _path(self.store.uri).rstrip("/").rsplit("/", 1)[-1]
+        uri = self.store.uri
+        path = urlsplit(uri).path if "://" in uri else uri
+        return path.rstrip("/").rsplit("/", 1)[-1]
 
     @cached_property
     def plan(self) -> Plan:
@@ -84,23 +92,19 @@ class Run:
 
         Rows of a compacted run are known to be sorted, so grouping by that column hashes nothing.
         """
-        rows = self._scan() if self.shards else pl.LazyFrame(schema=SCHEMA)
+        paths = [self.store.file(shard)[1] for shard in self.shards]
+        if not paths:
+            rows = pl.LazyFrame(schema=SCHEMA)
+        elif self.store.is_local:
+            rows = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+        else:
+            from pyarrow import dataset  # which takes long to load
+
+            where = self.store.file("")[0]
+            rows = pl.scan_pyarrow_dataset(dataset.dataset(paths, filesystem=where))
         if self.compacted:
             rows = rows.set_sorted(self.compacted["by"])
         return rows.select(pl.lit(self.name).alias("run"), pl.all())
-
-    def _scan(self) -> pl.LazyFrame:
-        paths = [self.store.file(shard)[1] for shard in self.shards]
-        if self.store.is_local:
-            return pl.scan_parquet(paths, glob=False, hive_partitioning=False)
-        from pyarrow import dataset
-
-        where = self.store.file("")[0]
-        return pl.scan_pyarrow_dataset(dataset.dataset(paths, filesystem=where))
-
-
-def _path(uri: str) -> str:
-    return urlsplit(uri).path if "://" in uri else uri
 
 
 def open_run(uri: str) -> Run:
@@ -121,6 +125,26 @@ def scan(*uris: str) -> pl.LazyFrame:
     need not be finished. Raises RunError if a folder is no run.
     """
     return pl.concat([open_run(uri).scan() for uri in uris], how="diagonal")
+
+
+def query(runs: Sequence[Run], text: str) -> pl.LazyFrame:
+    """The rows that `text` selects from `results`: the rows of all `runs`, `run` naming each.
+
+    Each run is a table of its own name too, such as `"seed_question-0123456789ab"`. Raises
+    ValueError if `text` does anything but read these tables.
+    """
+    if _READS.match(text) is None:
+        raise ValueError(
+            "SQL: only SELECT (also WITH, EXPLAIN, SHOW TABLES); runs are never changed."
+        )
+    if found := _OTHER_FILES.search(text):
+        raise ValueError(
+            f"SQL: {found[0]} is refused, because a query sees only the runs it names. "
+            "To read other files use the Python door, sweep.results.scan."
+        )
+    frames = {run.name: run.scan() for run in runs}
+    frames["results"] = pl.concat([run.scan() for run in runs], how="diagonal")
+    return pl.SQLContext(frames, register_globals=False).execute(text, eager=False)
 
 
 def runs_in(results_dir: str) -> list[Run]:

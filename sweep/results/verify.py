@@ -1,7 +1,7 @@
 """Proof, from the files alone, that a run holds every point exactly once and unchanged."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from sweep.errors import RefusedError
 from sweep.grid import Grid
 from sweep.inputs import kept_workloads
 from sweep.model import Engine, Outcomes
-from sweep.plan import Plan, Shard
+from sweep.plan import Shard
 from sweep.shard import Work
 from sweep.shard_file import UNREADABLE, Manifest, TornError
 from sweep.store import DONE, Store, read_plan, shard_name
@@ -36,17 +36,13 @@ def verify(
     """
     plan = read_plan(store)
     recordings = kept_workloads(store, plan.inputs)
-    yield from _inputs(plan, recordings)
+    for path, sha256 in plan.inputs.items():
+        if hashlib.sha256(recordings[path].encode()).hexdigest() != sha256:
+            yield f"inputs/{sha256}: the copy of {path} is missing or was changed"
     work = Work(plan, store, outcomes or Engine(plan.engine, recordings))
     chosen = np.random.default_rng(seed).integers(0, plan.points, min(sample, plan.points))
     compacted = store.compacted()
     yield from _compacted(work, compacted, chosen) if compacted else _shards(work, chosen)
-
-
-def _inputs(plan: Plan, recordings: Mapping[str, str]) -> Iterator[str]:
-    for path, sha256 in plan.inputs.items():
-        if hashlib.sha256(recordings[path].encode()).hexdigest() != sha256:
-            yield f"inputs/{sha256}: the copy of {path} is missing or was changed"
 
 
 def _shards(work: Work, chosen: Any) -> Iterator[str]:
@@ -87,7 +83,10 @@ def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest |
         rows = shard_file.read(work.store, name)
     except (*UNREADABLE, TornError, RefusedError) as error:
         return None, [f"{name}: {str(error).splitlines()[0]}"]
-    problems = list(_rows(work.grid, rows, shard))
+    if np.array_equal(rows.column("point").to_numpy(), np.arange(*shard)):
+        problems = list(_parameters(work.grid, rows, shard))
+    else:
+        problems = ["its points are not each there once and in order"]
     if checksum(rows) != manifest.checksum:
         problems.append("outcomes are not those that were written")
     if len(rows) - rows.column("error").null_count != manifest.failures:
@@ -96,15 +95,6 @@ def _shard(work: Work, name: str, shard: Shard, chosen: Any) -> tuple[Manifest |
     for point in mine.tolist():
         problems += _again(work, point, rows.slice(point - shard.first, 1))
     return manifest, [f"{name}: {problem}" for problem in problems]
-
-
-def _rows(grid: Grid, rows: pa.Table, shard: Shard) -> Iterator[str]:
-    """Whether rows in point order are those of `shard`."""
-    points = rows.column("point").to_numpy()
-    if not np.array_equal(points, np.arange(shard.first, shard.last)):
-        yield "its points are not each there once and in order"
-        return
-    yield from _parameters(grid, rows, shard)
 
 
 def _parameters(grid: Grid, rows: pa.Table, within: Shard) -> Iterator[str]:

@@ -114,6 +114,16 @@ def test_553_is_right_where_no_capacity_saves_more_than_five_percent():
     assert "93 % more than the fewest possible, 1,619 instead of 841; 1026 descriptors" in two
 
 
+def test_the_bounds_beside_553_are_those_of_its_own_points():
+    # Another memory layout has a point with 553 alone: 30 and 90 shadow pages, 1 and 3 refills.
+    mixed = rows(
+        {"nr_sp_created": 30},
+        {"nr_sp_created": 90},
+        *({"desc_capacity": c, "nr_sp_created": 30} for c in range(600, 640)),
+    )
+    assert r.is_553_right(mixed).collect()["floor_drops"].to_list() == [2.0]
+
+
 def test_another_page_cache_is_weighed_against_40():
     # 32,768 unaliased pages: ceil(32768 / 8) = 4096 drops with 8, ceil(32768 / 128) = 256 with 128.
     results = rows(
@@ -131,6 +141,14 @@ def test_another_page_cache_is_weighed_against_40():
     assert "object_capacity 8 instead of 40: +399.5 % lock drops, -134.2 KiB" in eight
     assert "-80.0 % (modelled)" in eight
     assert "+220.0 % (modelled)" in more
+
+
+def test_page_caches_are_weighed_without_hold_times_where_an_expectation_has_none():
+    unknown = {"hold_ns_p99": None, "engine": "expected"}
+    eight = unknown | {"object_capacity": 8, "nr_lock_drops": 4096, "full_bytes": 109_576}
+    results = rows(unknown, eight).with_columns(pl.col("hold_ns_p99").cast(pl.Float64))
+    want = "object_capacity 8 instead of 40: +399.5 % lock drops, -134.2 KiB."
+    assert answer("is_40_right", results).sentences == [want]
 
 
 @pytest.mark.parametrize(

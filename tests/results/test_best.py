@@ -4,8 +4,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from sweep.results.best import Limit, alternatives, in_words, pareto_front, recommended
-from sweep.results.fleets import fleet
+from sweep.results.best import (
+    Limit,
+    alternatives,
+    fleet,
+    in_words,
+    pareto_front,
+    recommended,
+)
 
 KIB = 1024
 # Two workloads under three capacities. 553 and 1026 tie on `small`, where 553 is the cheaper.

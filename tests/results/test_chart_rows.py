@@ -4,7 +4,7 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from sweep.results import chart_rows
-from sweep.results.swept import groups, varying
+from sweep.results.columns import groups, varying
 
 STEPS = pl.LazyFrame(
     {
