@@ -14,6 +14,7 @@ from core.errors import InputError
 from core.patterns import KERNELS
 from sweep.errors import RefusedError
 from sweep.grid import Grid
+from sweep.grid.tree import walk
 from sweep.store import Store
 
 MAX_LINE: Final = 1 << 26
@@ -70,7 +71,8 @@ def read_workload(path: Path) -> str:
 
 def read_workloads(grid: Grid) -> dict[str, str]:
     """The text of every recorded workload of a grid by its path; RefusedError if one is damaged."""
-    paths = {grid.fixed.get("path", ""), *grid.axes().get("path", ())} - {""}
+    swept = (path for name, values in walk(grid.root) if name == "path" for path in values)
+    paths = {grid.fixed.get("path", ""), *swept} - {""}
     try:
         return {path: read_workload(Path(path)) for path in sorted(map(str, paths))}
     except ValueError as error:

@@ -1,11 +1,15 @@
 """Contract: files that users hand in are read, or refused by file, line and rule."""
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from sweep.inputs import read_workload
+from core.parameters import PARAMETERS
+from sweep.grid import Axis, Choice, Grid, Leaf
+from sweep.grid.values import Range
+from sweep.inputs import read_workload, read_workloads
 
 TRACES = Path(__file__).parents[1] / "data" / "traces"
 SPLIT = b"vmm-7 [000] 1.0: kvm_mmu_split_huge_page: gfn 0 spte 1 level 2 errno "
@@ -53,3 +57,14 @@ def test_a_whole_last_event_needs_no_line_end(tmp_path):
 def test_a_folder_is_no_recording(tmp_path):
     with pytest.raises(ValueError, match="Is a directory: need a readable file"):
         read_workload(tmp_path)
+
+
+def test_looking_for_recordings_does_not_list_long_ranges():
+    leaf = Leaf({p.name: p.default for p in PARAMETERS if p.name != "seed"})
+    ranges = (Range.of(0, 10**6), Range.of(1, 10**6))
+    blocks = [(str(i), Axis("seed", seeds, leaf)) for i, seeds in enumerate(ranges)]
+    grid = Grid(Choice("experiment", tuple(blocks)))
+    tracemalloc.start()
+    assert read_workloads(grid) == {}
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
