@@ -48,9 +48,9 @@ def main() -> None:
             raise
         _refuse(_uncomposed(error))
     except ValueError as error:
-        if shows_all or HydraConfig.initialized():
+        if shows_all or not _is_hydras(error):
             raise
-        _refuse(str(error))  # Hydra's, for flags that exclude each other
+        _refuse(str(error))  # flags that exclude each other
     except KeyboardInterrupt:  # while configurations are composed; a run has its own words for it
         sys.stderr.write("interrupted before anything ran.\n")
         sys.exit(128 + signal.SIGINT)
@@ -170,6 +170,12 @@ def _uncomposed(error: Exception) -> str:
     inside = re.match(r"In '(\w+)/(.+?)'", said[0])
     found = problems(folders_in(sys.argv[1:]), inside[1], inside[2]) if inside else []
     return "\n".join(found or [*said, _hints(sys.argv[1:])]).strip()
+
+
+def _is_hydras(error: Exception) -> bool:
+    """Whether Hydra's own code raised it: what another raises is a defect, not a refusal."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).startswith("hydra.")
 
 
 def _hints(words: Sequence[str]) -> str:

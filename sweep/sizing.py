@@ -103,7 +103,10 @@ def _costs(grid: Grid, outcomes: Outcomes, stretches: list[Shard]) -> list[float
 
 
 def _cost(grid: Grid, outcomes: Outcomes, first: int, last: int) -> float:
-    """Seconds a point of ever more neighbours, which share work, while they are cheap."""
+    """Seconds a point of ever more neighbours, which share work, while they are cheap.
+
+    Compiling does not count.
+    """
     middle = (first + last) // 2
     for points in _PROBE_POINTS:
         stop = min(middle + points, last)

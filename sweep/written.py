@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from omegaconf import DictConfig
@@ -98,7 +98,7 @@ def _problem(key: str, node: yaml.Node) -> str | None:
             raise RefusedError(f"{key}: takes one value. Sweep it with {key}=A,B or in `grid`.")
         if key not in BY_KEY:
             raise RefusedError(f"{key}: takes no value, only one for each of its parameters.")
-        value = node.value if node.style else _LOADER("").construct_document(node)
+        value = _value(node)
         if value is None or value == "???":
             raise RefusedError(f"{key} has no value. Give it one, or take the line out.")
         if isinstance(value, str) and "${" in value:
@@ -106,3 +106,11 @@ def _problem(key: str, node: yaml.Node) -> str | None:
         return BY_KEY[key].problem(listed(BY_KEY[key], [value])[0])
     except RefusedError as error:
         return str(error)
+
+
+def _value(node: yaml.ScalarNode) -> Any:
+    """What a scalar stands for; its text if it has a tag that does not fit."""
+    try:
+        return node.value if node.style else _LOADER("").construct_document(node)
+    except (ValueError, KeyError, AttributeError, yaml.YAMLError):
+        return node.value

@@ -5,7 +5,7 @@ of them is touched alone, and a shadow page only names the entries that differ f
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 from core.arrays import Ints
@@ -77,10 +77,11 @@ class Rmaps:
         """Indices from `first` to `last` whose list is not empty, ascending."""
         for region in range(first >> INDEX_BITS, (last >> INDEX_BITS) + 1):
             own, shared = self.own.get(region, {}), self.shared.get(region)
-            every = range(region << INDEX_BITS, region + 1 << INDEX_BITS)
-            for index in every if shared else sorted(own):
-                if first <= index <= last and own.get(index, shared):
-                    yield index
+            start, stop = region << INDEX_BITS, region + 1 << INDEX_BITS
+            span: Sequence[int] = range(max(first, start), min(last + 1, stop))
+            if not shared and len(span) > len(own):
+                span = sorted(index for index in own if index in span)
+            yield from (index for index in span if own.get(index, shared))
 
 
 class ShadowMmu:

@@ -299,3 +299,17 @@ def test_an_equals_sign_that_hydra_reads_is_not_refused(
     done = sweep(tmp_path, "-m", *words, "dry_run=true")
     assert f"{points} points" in done.stderr
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("words", [["workload.seed=1"], ["-m", "workload.seed=1,2"]])
+def test_a_value_error_of_ours_is_no_refusal(tmp_path: Path, words: list[str]) -> None:
+    broken = (
+        "import sys, sweep.app, sweep.sweeper\n"
+        "sweep.sweeper.Sweep = lambda *_: int('a defect')\n"
+        f"sys.argv = ['sweep', *{words}]\n"
+        "sweep.app.main()"
+    )
+    command = [sys.executable, "-c", broken]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
